@@ -1,0 +1,1 @@
+"""Tillwire's application: web, worker, command line, and what they stand on."""

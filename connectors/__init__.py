@@ -1,0 +1,1 @@
+"""Store platforms, inward: verify and read native webhooks into one model. Imports nothing of the rest of the house."""

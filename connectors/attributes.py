@@ -1,0 +1,44 @@
+"""Looking a value up among attributes that anybody may have written."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+from connectors.events import Attribute, Found
+
+LONGEST_VALUE = 255
+
+
+def clean(value: str) -> str | None:
+    """Trimmed text without control characters, at most 255 long; None where nothing usable is left."""
+    text = value.strip()
+    if not text or len(text) > LONGEST_VALUE or any(unicodedata.category(char) == "Cc" for char in text):
+        return None
+    return text
+
+
+def find(attributes: Iterable[Attribute], names: Sequence[str]) -> Found | None:
+    """Return the first value by the order of ``names``; order-level places win over lines, within a name the newest.
+
+    Names are compared without regard to case and surrounding blanks. Every other usable value under any of the names
+    that differs from the one found is kept in ``others``: a disagreement for a person to see.
+    """
+    wanted = {name.strip().casefold(): index for index, name in reversed(list(enumerate(names)))}
+    hits = [
+        (0 if each.place == "order" else 1, wanted[key], -each.rank, each, value)
+        for each in attributes
+        if (key := each.name.strip().casefold()) in wanted and (value := clean(each.value))
+    ]
+    if not hits:
+        return None
+    hits.sort(key=lambda hit: hit[:3])
+    best, value = hits[0][3], hits[0][4]
+    others = tuple(dict.fromkeys(hit[4] for hit in hits if hit[4] != value))
+    return Found(value=value, name=best.name.strip(), place=best.place, others=others)
+
+
+def value_of(attributes: Iterable[Attribute], names: Sequence[str]) -> str | None:
+    """The value alone, see `find`."""
+    found = find(attributes, names)
+    return found.value if found else None
