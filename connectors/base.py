@@ -9,7 +9,7 @@ from typing import Protocol
 from connectors.events import Observation
 
 #: Names under which Sprii's order number is looked for, in this order, case-insensitive after trimming. What our
-#: storefront parts write is the first; Sprii publishes no name of its own, the rest are those that shops were seen with.
+#: storefront parts write is the first; Sprii publishes no name of its own, the rest were seen in shops.
 SPRII_NAMES = ("sprii_order_no", "_sprii_order_no", "spriiOrderNumber", "orderNo", "_orderNo", "__orderNo")
 SEEKA_PROFILE_NAMES = ("seeka_pid", "_seeka_pid", "__seeka_pid")
 TCF_CONSENT_NAMES = ("tcf_consent", "_tcf_consent", "__tcf_consent")
