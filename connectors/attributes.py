@@ -10,15 +10,15 @@ from connectors.events import Attribute, Found
 LONGEST_VALUE = 255
 
 
-def clean(value: str) -> str | None:
-    """Trimmed text without control characters, at most 255 long; None where nothing usable is left."""
+def clean(value: str, longest: int = LONGEST_VALUE) -> str | None:
+    """Trimmed text without control characters, at most ``longest``; None where nothing usable is left."""
     text = value.strip()
-    if not text or len(text) > LONGEST_VALUE or any(unicodedata.category(char) == "Cc" for char in text):
+    if not text or len(text) > longest or any(unicodedata.category(char) == "Cc" for char in text):
         return None
     return text
 
 
-def find(attributes: Iterable[Attribute], names: Sequence[str]) -> Found | None:
+def find(attributes: Iterable[Attribute], names: Sequence[str], *, longest: int = LONGEST_VALUE) -> Found | None:
     """Return the first value by the order of ``names``; order-level places win over lines, within a name the newest.
 
     Names are compared without regard to case and surrounding blanks. Every other usable value under any of the names
@@ -28,7 +28,7 @@ def find(attributes: Iterable[Attribute], names: Sequence[str]) -> Found | None:
     hits = [
         (0 if each.place == "order" else 1, wanted[key], -each.rank, each, value)
         for each in attributes
-        if (key := each.name.strip().casefold()) in wanted and (value := clean(each.value))
+        if (key := each.name.strip().casefold()) in wanted and (value := clean(each.value, longest))
     ]
     if not hits:
         return None
@@ -38,7 +38,7 @@ def find(attributes: Iterable[Attribute], names: Sequence[str]) -> Found | None:
     return Found(value=value, name=best.name.strip(), place=best.place, others=others)
 
 
-def value_of(attributes: Iterable[Attribute], names: Sequence[str]) -> str | None:
+def value_of(attributes: Iterable[Attribute], names: Sequence[str], *, longest: int = LONGEST_VALUE) -> str | None:
     """The value alone, see `find`."""
-    found = find(attributes, names)
+    found = find(attributes, names, longest=longest)
     return found.value if found else None

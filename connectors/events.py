@@ -301,12 +301,19 @@ class Checkout:
     spotler_cookie: str | None = None
 
 
+#: By any of these a cart or checkout can be attached to somebody.
+IDENTITY = ("customer_id", "email", "phone", "spotler_cookie", "seeka_profile_id")
+#: What a checkout tells of the cart that it grew out of: Shopify's cart webhooks say nothing of it.
+CART_KNOWLEDGE = (*IDENTITY, "sprii")
+
+
 # --- what one webhook shows -------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderSeen:
     order: Order
+    restored: bool = False  #: the topic says that it was taken out of the trash
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,11 +7,15 @@ provider by name.
 from __future__ import annotations
 
 import json
+import string
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed
 from typing import Any
 
-from app.providers.errors import DeliveryError
+from app.providers.errors import DeliveryError, Unauthorized
 
 Payload = dict[str, Any]  #: JSON, as a mapping rendered it
 Facts = Mapping[str, Any]  #: JSON: event, shop, order, refund, cart, checkout, options, reversal
@@ -31,6 +35,7 @@ class Setting:
     kind: str = "text"  #: text, choice, boolean, integer, table (text to text)
     choices: tuple[tuple[str, str], ...] = ()  #: value and label, for ``choice``
     default: Any = None
+    advanced: bool = False  #: of use to few: shown folded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +89,7 @@ Outcome = Accepted | DeliveryError
 
 
 class Split(Exception):
-    """A batch was refused as a whole: send its items singly to find the culprit."""
+    """A batch was refused as a whole, or the answer does not say which of it: send its items singly to find out."""
 
 
 def accept_2xx(answer: Answer, payloads: Sequence[Payload]) -> list[Outcome]:
@@ -101,6 +106,14 @@ class Probe:
         [Answer], str
     ]  #: connection test: "accepted", "refused" or "unknown"; resolver: "applied", "absent", "unknown"
     note: str = ""  #: what "accepted" does and does not prove
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """A refusal that may only mean "this was applied before": what to ask, and what to send once if it was not."""
+
+    probe: Probe
+    otherwise: Payload
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +138,8 @@ class Action:
     hold: Callable[[Payload, Facts, Settings], str | None] = lambda payload, facts, settings: None
     #: After a lost answer of an action that is not repeatable: how to ask the provider; None: a person decides.
     resolve: Callable[[Payload, Settings], Probe | None] = lambda payload, settings: None
+    #: Of a refused single payload: whether the refusal may mean that it had been applied; `http.call` asks by itself.
+    doubt: Callable[[Answer, Payload, Settings], Doubt | None] = lambda answer, payload, settings: None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,11 +158,61 @@ class Provider:
     concurrency: int = 4  #: calls at a time per destination
     test: Callable[[Settings], Probe] | None = None  #: connection test; None: there is no call that changes nothing
     headers: Callable[[Settings], Mapping[str, str]] = lambda settings: {}  #: credentials and fixed headers
+    #: Words beside the settings in ``options``, worked out from an event's facts where a mapping's grammar cannot.
+    derived: Mapping[str, Callable[[Facts, Settings], Any]] = field(default_factory=dict)
+    hosts: Mapping[str, str] = field(default_factory=dict)  #: value of the setting ``host`` to base address
+    hints: tuple[str, ...] = ()  #: what a merchant must know before going live
+
+    def address(self, settings: Settings, configured: str | None = None) -> str:
+        """The base address: ``configured`` (from the environment) wins over the merchant's choice of host."""
+        return (configured or self.hosts.get(str(settings.get("host")), self.base_url)).rstrip("/")
+
+    def setting(self, name: str) -> Setting:
+        return next(each for each in self.settings if each.name == name)
 
     def complete(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """``given`` with the defaults of what is missing."""
-        return {each.name: given.get(each.name, each.default) for each in self.settings}
+        """``given`` with the defaults of what is missing; text is trimmed, for keys are pasted with blanks."""
+        values = {each.name: given.get(each.name, each.default) for each in self.settings}
+        return {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
 
-    def options(self, settings: Settings) -> dict[str, Any]:
-        """The settings that mappings may read: everything but secrets."""
-        return {each.name: settings.get(each.name) for each in self.settings if not each.secret}
+    def options(self, settings: Settings, facts: Facts) -> dict[str, Any]:
+        """What mappings read as ``options``: the settings without secrets, and what is derived from ``facts``.
+
+        Args:
+            facts: all others of the event: ``event``, ``shop``, ``order`` and so on.
+        """
+        given = {each.name: settings.get(each.name) for each in self.settings if not each.secret}
+        worked_out = {name: derive(facts, settings) for name, derive in self.derived.items()}
+        return given | {name: value for name, value in worked_out.items() if value is not None}
+
+
+def _never(payloads: Sequence[Payload], settings: Settings) -> Request:
+    raise AssertionError("a rule of this action only skips")
+
+
+#: For rules that only say why nothing is sent. An action of its own, for a skip must not use up another one's ``once``.
+NOTHING = Action(title="Nothing is sent", request=_never, ordered=False, adds_value=False)
+
+
+_HEADER_SAFE = frozenset(string.ascii_letters + string.digits + string.punctuation)
+
+
+def credential(settings: Settings, name: str, *, ascii_only: bool = True) -> str:
+    """The secret ``name``, trimmed; Unauthorized where it is missing or could not stand in a header."""
+    value = str(settings.get(name) or "").strip()
+    if not value:
+        raise Unauthorized(f"the setting {name} is empty")
+    if any(each.isspace() or not each.isprintable() for each in value) or (
+        ascii_only and not set(value) <= _HEADER_SAFE
+    ):
+        raise Unauthorized(f"the setting {name} holds characters that no such key has; enter it again")
+    return value
+
+
+@cache
+def version() -> str:
+    """Ours, as installed."""
+    try:
+        return installed("tillwire")
+    except PackageNotFoundError:
+        return "0"

@@ -1,0 +1,1 @@
+"""What Tillwire does, a verb each."""

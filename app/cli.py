@@ -1,0 +1,530 @@
+"""``tillwire``: everything by hand. Exit status 0 done, 1 failed, 2 wrong use."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from sqlalchemy.orm import Session
+
+from app import factory, logs
+from app.config import ConfigError, read_config
+from app.factory import Parts
+from app.models import Mode
+from app.services import configure, preview, replay, show
+from app.services.deliver import release
+from app.services.errors import NotFound, Wrong
+from app.services.secrets import Locked
+from mappings.errors import MappingError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Tillwire(click.Group):
+    """Errors of ours become one line and an exit status."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (ConfigError, Wrong) as error:
+            click.echo(f"tillwire: {error}", err=True)
+            raise SystemExit(2) from None
+        except (NotFound, MappingError, Locked) as error:
+            click.echo(f"tillwire: {error}", err=True)
+            raise SystemExit(1) from None
+
+
+def output(command: F) -> F:
+    """``--json``: the command's value as one JSON document; otherwise as lines for people."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+    @wraps(command)
+    def wrapped(*args: Any, as_json: bool, **kwargs: Any) -> None:
+        value = command(*args, **kwargs)
+        if as_json:
+            click.echo(json.dumps(value, ensure_ascii=False))
+        else:
+            click.echo(value["text"] if set(value) == {"text"} else _lines(value))
+
+    return wrapped  # type: ignore[return-value]
+
+
+def _lines(value: Any) -> str:
+    lists = [(name, each) for name, each in value.items() if isinstance(each, list)]
+    if len(value) == 1 and lists:
+        name, rows = lists[0]
+        return "\n".join(_line(row) for row in rows) if rows else f"no {name}"
+    return json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def _line(row: Any) -> str:
+    if not isinstance(row, dict):
+        return str(row)
+    return "  ".join(
+        f"{name}={json.dumps(v, ensure_ascii=False) if isinstance(v, dict | list) else v}"
+        for name, v in row.items()
+        if v is not None
+    )
+
+
+@contextmanager
+def parts() -> Iterator[Parts]:
+    """The parts, with the schema up to date."""
+    config = read_config()
+    logs.configure(config)
+    opened = factory.create_parts(config)
+    try:
+        opened.db.migrate()
+        yield opened
+    finally:
+        opened.db.close()
+
+
+@contextmanager
+def reading() -> Iterator[tuple[Parts, Session]]:
+    with parts() as opened, opened.db.read() as session:
+        yield opened, session
+
+
+@contextmanager
+def writing() -> Iterator[tuple[Parts, Session]]:
+    with parts() as opened, opened.db.write() as session:
+        yield opened, session
+
+
+class Time(click.ParamType):
+    """ISO 8601; without an offset it is read as UTC."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        try:
+            found = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is no time: write it like 2026-03-02T09:15:30Z", param, ctx)
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+@click.group(cls=Tillwire, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="tillwire")
+def main() -> None:
+    """Brings every order and cart of a store to its tracking providers."""
+
+
+# serving
+
+
+@main.command()
+@click.option("--host", envvar="HOST", default="127.0.0.1", show_default=True)
+@click.option("--port", envvar="PORT", type=click.IntRange(0, 65535), default=8000, show_default=True)
+@click.option("--no-worker", is_flag=True, help="Serve only; `tillwire worker` does the rest.")
+def serve(host: str, port: int, no_worker: bool) -> None:
+    """Serve web and worker in one process."""
+    from app import serving
+
+    with parts() as opened:
+        serving.serve(opened, host=host, port=port, with_worker=not no_worker)
+
+
+@main.command()
+def worker() -> None:
+    """Run a worker by itself."""
+    from app import serving
+
+    with parts() as opened:
+        serving.work(opened)
+
+
+@main.command()
+@click.option("--host", envvar="HOST", default="127.0.0.1", show_default=True)
+@click.option("--port", envvar="PORT", type=click.IntRange(1, 65535), default=8000, show_default=True)
+def demo(host: str, port: int) -> None:
+    """Tillwire with simulated providers and made-up shops, on a database of its own."""
+    from app import demo as everything
+
+    everything.run(host=host, port=port)
+
+
+# shops
+
+
+@main.group()
+def shops() -> None:
+    """The stores that send us webhooks."""
+
+
+@shops.group("add")
+def shops_add() -> None:
+    """Register a store by hand; contacts nobody."""
+
+
+@shops_add.command("shopify")
+@click.argument("domain")
+@click.option("--shop-id", help="The shop's numeric id; binds webhook bodies to this shop.")
+@output
+def shops_add_shopify(domain: str, shop_id: str | None) -> Any:
+    """Register DOMAIN, like my-shop.myshopify.com."""
+    with writing() as (_, session):
+        return {"shop": configure.add_shop(session, "shopify", domain, external_id=shop_id).id}
+
+
+@shops_add.command("woocommerce")
+@click.argument("url")
+@output
+def shops_add_woocommerce(url: str) -> Any:
+    """Register the store at URL."""
+    with writing() as (_, session):
+        return {"shop": configure.add_shop(session, "woocommerce", url).id}
+
+
+@shops.command("list")
+@output
+def shops_list() -> Any:
+    """All stores."""
+    with reading() as (_, session):
+        return {"shops": show.shops(session)}
+
+
+@shops.command("show")
+@click.argument("shop")
+@output
+def shops_show(shop: str) -> Any:
+    """One store, its webhooks by hand, and its destinations."""
+    with reading() as (opened, session):
+        row = configure.find_shop(session, shop)
+        return {
+            **show.shop(row),
+            "names": row.settings.get("names", {}),
+            "webhooks": show.endpoints(session, row),
+            "destinations": configure.destinations(session, opened.vault, row),
+        }
+
+
+@shops.command("set")
+@click.argument("shop")
+@click.argument("names", nargs=-1, required=True, metavar="LIST=NAME,NAME...")
+@output
+def shops_set(shop: str, names: tuple[str, ...]) -> Any:
+    """Change the attribute names that are looked for, for example sprii=orderNo,live_no."""
+    given = {key: [each.strip() for each in value.split(",") if each.strip()] for key, value in _pairs(names).items()}
+    with writing() as (_, session):
+        row = configure.find_shop(session, shop)
+        configure.set_names(session, row, given)
+        return {"shop": row.id, "names": row.settings["names"]}
+
+
+@shops.command("remove")
+@click.argument("shop")
+@output
+def shops_remove(shop: str) -> Any:
+    """Stop everything for a store; its data stays until it is erased."""
+    with writing() as (_, session):
+        row = configure.find_shop(session, shop)
+        configure.remove_shop(session, row)
+        return {"shop": row.id, "removed": True}
+
+
+@main.group()
+def webhooks() -> None:
+    """Webhooks entered by hand."""
+
+
+@webhooks.command("add")
+@click.argument("shop")
+@click.argument("topic")
+@click.option("--secret", help="The store's own secret; without it we make one.")
+@output
+def webhooks_add(shop: str, topic: str, secret: str | None) -> Any:
+    """Make a place for one WooCommerce webhook: prints the path and the secret to enter in the store."""
+    with writing() as (opened, session):
+        row = configure.find_shop(session, shop)
+        path, made = configure.add_endpoint(session, opened.vault, row, topic, secret)
+        return {"url": path, "secret": made}
+
+
+# destinations
+
+
+@main.group()
+def destinations() -> None:
+    """Where a shop's events go."""
+
+
+@destinations.command("set")
+@click.argument("shop")
+@click.argument("provider")
+@click.argument("values", nargs=-1, metavar="[NAME=VALUE]...")
+@click.option("--mode", type=click.Choice([each.value for each in Mode]))
+@click.option("--last-days", type=click.IntRange(0, 365), default=0, help="Also send what came in so many past days.")
+@output
+def destinations_set(shop: str, provider: str, values: tuple[str, ...], mode: str | None, last_days: int) -> Any:
+    """Save credentials, options and mode; contacts nobody. What was held goes on."""
+    with writing() as (opened, session):
+        row = configure.find_shop(session, shop)
+        declared = configure.find_provider(provider)
+        saved = configure.set_destination(
+            session, opened.vault, opened.router, row, declared, _pairs(values), mode=mode, last_days=last_days
+        )
+        return configure.describe(session, opened.vault, saved)
+
+
+@destinations.command("list")
+@click.argument("shop")
+@output
+def destinations_list(shop: str) -> Any:
+    """Modes, what is held and why, counts by state; secrets as set or not set."""
+    with reading() as (opened, session):
+        row = configure.find_shop(session, shop)
+        return {"destinations": configure.destinations(session, opened.vault, row)}
+
+
+@destinations.command("test")
+@click.argument("shop")
+@click.argument("provider")
+@output
+def destinations_test(shop: str, provider: str) -> Any:
+    """Ask the provider whether it takes the credentials; an accepted test lets what was held go on."""
+    declared = configure.find_provider(provider)
+    with parts() as opened:
+        with opened.db.read() as session:
+            target = opened.router.find(session, configure.find_shop(session, shop), declared)
+        if target is None:
+            raise NotFound(f"{declared.title} is not set up for this shop: `tillwire destinations set` does that")
+        result, note = configure.ask_provider(
+            target.settings,
+            declared,
+            base_url=factory.base_url(opened.config, target),
+            allow_private=opened.config.allow_private_networks,
+        )
+        released = 0
+        if result == "accepted":
+            with opened.db.write() as session:
+                released = release(session, target.id, datetime.now(UTC))
+    return {"provider": provider, "result": result, "note": note, "released": released}
+
+
+# mappings
+
+
+@main.group()
+def mappings() -> None:
+    """How events become payloads."""
+
+
+@mappings.command("show")
+@click.argument("shop")
+@click.argument("provider")
+@output
+def mappings_show(shop: str, provider: str) -> Any:
+    """The effective mapping as TOML."""
+    with reading() as (_, session):
+        row, declared = configure.find_shop(session, shop), configure.find_provider(provider)
+        return {"text": configure.show_mapping(session, row, declared)}
+
+
+@mappings.command("set")
+@click.argument("shop")
+@click.argument("provider")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@output
+def mappings_set(shop: str, provider: str, file: Path) -> Any:
+    """Save a mapping; only what differs from the default is kept."""
+    with writing() as (_, session):
+        row, declared = configure.find_shop(session, shop), configure.find_provider(provider)
+        changed = configure.set_mapping(session, row, declared, _text(file), source=file.name)
+        return {"shop": row.id, "provider": provider, "changed_rules": changed}
+
+
+@mappings.command("reset")
+@click.argument("shop")
+@click.argument("provider")
+@output
+def mappings_reset(shop: str, provider: str) -> Any:
+    """Go back to the default mapping."""
+    with writing() as (_, session):
+        row, declared = configure.find_shop(session, shop), configure.find_provider(provider)
+        configure.reset_mapping(session, row, declared)
+        return {"shop": row.id, "provider": provider, "changed_rules": []}
+
+
+@mappings.command("preview")
+@click.argument("shop")
+@click.argument("provider")
+@click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--last", type=click.IntRange(1, 1000), default=50, show_default=True, help="How many events.")
+@output
+def mappings_preview(shop: str, provider: str, file: Path | None, last: int) -> Any:
+    """Payloads now and then, with differences and complaints; sends nothing."""
+    with reading() as (opened, session):
+        row, declared = configure.find_shop(session, shop), configure.find_provider(provider)
+        text = _text(file) if file else None
+        return {"events": preview.preview(session, opened.router, row, declared, text, last=last)}
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise Wrong(f"{file.name} is not UTF-8 text: save it as such") from None
+
+
+# orders, events, deliveries
+
+
+@main.group()
+def orders() -> None:
+    """What became of an order."""
+
+
+@orders.command("show")
+@click.argument("shop")
+@click.argument("order")
+@output
+def orders_show(shop: str, order: str) -> Any:
+    """An order's timeline. ORDER is the platform's id or the number on the receipt."""
+    with reading() as (_, session):
+        return show.order(session, configure.find_shop(session, shop), order)
+
+
+@main.group()
+def events() -> None:
+    """What was understood of the webhooks."""
+
+
+@events.command("list")
+@click.option("--shop")
+@click.option("--order")
+@click.option("--state")
+@click.option("--limit", type=click.IntRange(1))
+@output
+def events_list(shop: str | None, order: str | None, state: str | None, limit: int | None) -> Any:
+    """Events, oldest first."""
+    with reading() as (_, session):
+        shop_id = configure.find_shop(session, shop).id if shop else None
+        return {"events": show.events(session, shop_id=shop_id, order=order, state=state, limit=limit)}
+
+
+@main.group()
+def deliveries() -> None:
+    """What was sent, and what came of it."""
+
+
+@deliveries.command("list")
+@click.option("--shop")
+@click.option("--provider")
+@click.option("--order")
+@click.option("--state")
+@click.option("--since", type=Time())
+@click.option("--limit", type=click.IntRange(1))
+@output
+def deliveries_list(shop: str | None, limit: int | None, **wanted: Any) -> Any:
+    """Deliveries, oldest first."""
+    with reading() as (_, session):
+        shop_id = configure.find_shop(session, shop).id if shop else None
+        return {"deliveries": show.deliveries(session, shop_id=shop_id, limit=limit, **wanted)}
+
+
+@deliveries.command("replay")
+@click.argument("ids", nargs=-1, type=int)
+@click.option("--shop")
+@click.option("--provider")
+@click.option("--state")
+@click.option("--since", type=Time())
+@click.option("--until", type=Time())
+@click.option("--dry-run", is_flag=True, help="Count only.")
+@click.option("--force", is_flag=True, help="Also what the provider would count twice.")
+@output
+def deliveries_replay(ids: tuple[int, ...], shop: str | None, dry_run: bool, force: bool, **wanted: Any) -> Any:
+    """Send finished deliveries again; counts first."""
+    with writing() as (_, session):
+        shop_id = configure.find_shop(session, shop).id if shop else None
+        chosen = replay.choose(session, ids=ids, shop_id=shop_id, **wanted)
+        return replay.replay(session, chosen, force=force, dry_run=dry_run)
+
+
+# simulators
+
+
+@main.group()
+def simulate() -> None:
+    """Made-up providers and shops, for tests and for trying out."""
+
+
+@simulate.command("providers")
+@click.option("--port", type=click.IntRange(0, 65535), required=True)
+@click.option("--limit-factor", type=float, default=1.0, show_default=True)
+def simulate_providers(port: int, limit_factor: float) -> None:
+    """The five providers."""
+    from app.simulators.providers import main_serve
+
+    main_serve(port, limit_factor)
+
+
+@simulate.command("shop")
+@click.argument("platform", type=click.Choice(["shopify", "woocommerce"]))
+@click.option("--url", default="http://127.0.0.1:8000", show_default=True, help="Where Tillwire is.")
+@click.option("--domain", default="demo.myshopify.com", show_default=True)
+@click.option("--secret", envvar="SHOPIFY_API_SECRET", help="The Shopify app's secret.")
+@click.option("--webhook", "endpoints", multiple=True, metavar="TOPIC=PATH,SECRET", help="A WooCommerce webhook.")
+@click.option("--orders", "count", type=click.IntRange(1), help="How many orders; without it, it never ends.")
+@click.option("--rate", type=float, default=5.0, show_default=True, help="Webhooks a second.")
+@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--duplicates", type=float, default=0.1, show_default=True)
+@click.option("--in-order", is_flag=True, help="Do not shuffle.")
+def simulate_shop(
+    platform: str,
+    url: str,
+    domain: str,
+    secret: str | None,
+    endpoints: tuple[str, ...],
+    count: int | None,
+    rate: float,
+    seed: int,
+    duplicates: float,
+    in_order: bool,
+) -> None:
+    """A made-up shop that sends signed webhooks."""
+    from app.simulators.shops import run_shop
+
+    places = {topic: _place(rest) for topic, rest in _pairs(endpoints).items()}
+    run_shop(
+        platform,
+        url=url,
+        secret=secret,
+        domain=domain,
+        webhooks=places or None,
+        orders=count,
+        rate=rate,
+        seed=seed,
+        duplicates=duplicates,
+        shuffle=not in_order,
+    )
+
+
+def _place(text: str) -> tuple[str, str]:
+    path, comma, secret = text.partition(",")
+    if not comma:
+        raise Wrong(f"--webhook: {text!r} is no PATH,SECRET")
+    return path, secret
+
+
+def _pairs(values: tuple[str, ...]) -> dict[str, str]:
+    pairs = {}
+    for value in values:
+        name, equals, text = value.partition("=")
+        if not equals or not name.strip():
+            raise Wrong(f"{value!r}: write it like name=value")
+        pairs[name.strip()] = text
+    return pairs
+
+
+if __name__ == "__main__":
+    main(prog_name="tillwire")

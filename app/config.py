@@ -1,0 +1,242 @@
+"""The environment, read once at start into one frozen value; anything wrong stops the start with one line."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from cryptography.fernet import Fernet, MultiFernet
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from app.providers.registry import PROVIDERS
+
+DEFAULT_MAX_WEBHOOK_BYTES = 10 * 1024 * 1024
+
+
+class ConfigError(Exception):
+    """A setting is missing or wrong; the text names it and the remedy."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Everything that the environment decides. See docs/configuration.md."""
+
+    env: str
+    database_url: str
+    broker_url: str
+    public_url: str
+    secret_key: str = field(repr=False)
+    encryption_keys: tuple[str, ...] = field(repr=False)
+    shopify_api_key: str
+    shopify_secrets: tuple[str, ...] = field(repr=False)  #: current, then previous; empty: the route answers 503
+    shopify_api_version: str
+    provider_urls: Mapping[str, str]  #: only those that the environment sets
+    allow_private_networks: bool
+    max_webhook_bytes: int
+    metrics_token: str = field(repr=False)
+    limit_factor: float
+    log_level: str
+    log_format: str
+
+    @property
+    def production(self) -> bool:
+        return self.env == "production"
+
+    def cipher(self) -> MultiFernet:
+        """The first key encrypts, all decrypt."""
+        return MultiFernet([Fernet(key) for key in self.encryption_keys])
+
+
+def read_config(environ: Mapping[str, str] | None = None, *, var: Path = Path("var")) -> Config:
+    """Read and check the environment.
+
+    Args:
+        environ: default `os.environ`.
+        var: where keys and the SQLite file live when the environment names none (never in production).
+    Raises:
+        ConfigError: one line that names the setting and the remedy.
+    """
+    source = _Source(os.environ if environ is None else environ)
+    env = source.choice("ENV", ("development", "production"), "development")
+    production = env == "production"
+    private = source.flag("ALLOW_PRIVATE_NETWORKS", refused=production)
+    return Config(
+        env=env,
+        database_url=_database_url(source.text("DATABASE_URL"), production, var),
+        broker_url=_broker_url(source.text("BROKER_URL")),
+        public_url=_public_url(source.text("PUBLIC_URL"), production),
+        secret_key=_secret_key(source.text("SECRET_KEY"), production, var),
+        encryption_keys=_encryption_keys(source.text("ENCRYPTION_KEYS"), production, var),
+        shopify_api_key=source.text("SHOPIFY_API_KEY"),
+        shopify_secrets=_shopify_secrets(source),
+        shopify_api_version=source.text("SHOPIFY_API_VERSION") or "2026-10",
+        provider_urls=_provider_urls(source, plain=private),
+        allow_private_networks=private,
+        max_webhook_bytes=source.whole("MAX_WEBHOOK_BYTES", DEFAULT_MAX_WEBHOOK_BYTES),
+        metrics_token=source.text("METRICS_TOKEN"),
+        limit_factor=source.factor("LIMIT_FACTOR", refused=production),
+        log_level=source.choice("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), "INFO"),
+        log_format=source.choice("LOG_FORMAT", ("json", "text"), "json" if production else "text"),
+    )
+
+
+class _Source:
+    """Reads single settings; blank counts as absent, as shells and dashboards leave blanks behind."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+
+    def text(self, name: str) -> str:
+        return self._environ.get(name, "").strip()
+
+    def choice(self, name: str, choices: tuple[str, ...], default: str) -> str:
+        given = self.text(name) or default
+        for each in choices:
+            if given.casefold() == each.casefold():
+                return each
+        raise ConfigError(f"{name} is {given!r}: set it to one of {', '.join(choices)}")
+
+    def whole(self, name: str, default: int) -> int:
+        given = self.text(name)
+        if not given:
+            return default
+        if not given.isdecimal() or int(given) == 0:
+            raise ConfigError(f"{name} is {given!r}: set it to a whole number above 0")
+        return int(given)
+
+    def flag(self, name: str, *, refused: bool) -> bool:
+        given = self.text(name)
+        if given not in {"", "0", "1"}:
+            raise ConfigError(f"{name} is {given!r}: set it to 1 or 0")
+        if given == "1" and refused:
+            raise ConfigError(f"{name}=1 is refused in production: remove it")
+        return given == "1"
+
+    def factor(self, name: str, *, refused: bool) -> float:
+        given = self.text(name)
+        try:
+            factor = float(given or 1)
+        except ValueError:
+            factor = 0.0
+        if not 0 < factor <= 1_000_000:
+            raise ConfigError(f"{name} is {given!r}: set it to a number above 0")
+        if given and factor != 1 and refused:
+            raise ConfigError(f"{name} is refused in production: remove it")
+        return factor
+
+
+def _database_url(given: str, production: bool, var: Path) -> str:
+    if not given:
+        if production:
+            raise ConfigError("DATABASE_URL is missing: set it, for example postgresql+psycopg://user@host/tillwire")
+        return f"sqlite:///{(_made(var) / 'tillwire.db').resolve()}"
+    try:
+        url = make_url(given)
+    except ArgumentError:
+        raise ConfigError("DATABASE_URL is no database address: write it like sqlite:////data/tillwire.db") from None
+    if url.get_backend_name() not in {"sqlite", "postgresql"}:
+        raise ConfigError(f"DATABASE_URL names {url.get_backend_name()!r}: use sqlite or postgresql+psycopg")
+    if url.get_backend_name() == "postgresql" and url.get_driver_name() != "psycopg":
+        raise ConfigError("DATABASE_URL needs the driver psycopg: write postgresql+psycopg://...")
+    return given
+
+
+def _broker_url(given: str) -> str:
+    if given:
+        raise ConfigError("BROKER_URL: this version has the embedded worker only; remove the setting")
+    return given
+
+
+def _public_url(given: str, production: bool) -> str:
+    if not given:
+        return ""
+    try:
+        parts = urlsplit(given)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        host, parts = "", urlsplit("")
+    local = not production and parts.scheme == "http" and _loopback(host)
+    if not host or not (parts.scheme == "https" or local) or parts.query or parts.fragment or parts.username:
+        raise ConfigError(f"PUBLIC_URL is {given!r}: set it to the https address under which shops reach this server")
+    return given.rstrip("/")
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _secret_key(given: str, production: bool, var: Path) -> str:
+    if given:
+        if len(given) < 16:
+            raise ConfigError("SECRET_KEY is too short: use at least 16 characters, for example 32 random bytes in hex")
+        return given
+    if production:
+        raise ConfigError("SECRET_KEY is missing: set it to 32 random bytes in hex")
+    return _kept(var / "secret_key", lambda: secrets.token_hex(32))
+
+
+def _encryption_keys(given: str, production: bool, var: Path) -> tuple[str, ...]:
+    if not given:
+        if production:
+            raise ConfigError("ENCRYPTION_KEYS is missing: set it to one or more Fernet keys, separated by commas")
+        given = _kept(var / "encryption_keys", lambda: Fernet.generate_key().decode())
+    keys = tuple(key.strip() for key in given.split(",") if key.strip())
+    if not keys or not all(_fernet(key) for key in keys):
+        raise ConfigError("ENCRYPTION_KEYS holds something that is no Fernet key: use 32 bytes in URL-safe base64 each")
+    return keys
+
+
+def _fernet(key: str) -> bool:
+    try:
+        return len(base64.urlsafe_b64decode(key)) == 32
+    except ValueError:
+        return False
+
+
+def _shopify_secrets(source: _Source) -> tuple[str, ...]:
+    current, previous = source.text("SHOPIFY_API_SECRET"), source.text("SHOPIFY_API_SECRET_PREVIOUS")
+    if previous and not current:
+        raise ConfigError("SHOPIFY_API_SECRET_PREVIOUS is set without SHOPIFY_API_SECRET: set the current secret too")
+    return tuple(secret for secret in (current, previous) if secret)
+
+
+def _provider_urls(source: _Source, *, plain: bool) -> dict[str, str]:
+    found = {}
+    for name in PROVIDERS:
+        setting = f"{name.upper()}_API_URL"
+        if given := source.text(setting):
+            if urlsplit(given).scheme not in {"http", "https"} or not urlsplit(given).hostname:
+                raise ConfigError(f"{setting} is {given!r}: set it to a full address, or remove it")
+            if given.startswith("http:") and not plain:
+                raise ConfigError(f"{setting} is plain http: use https, or set ALLOW_PRIVATE_NETWORKS=1 for a trial")
+            found[name] = given.rstrip("/")
+    return found
+
+
+def _made(var: Path) -> Path:
+    var.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return var
+
+
+def _kept(path: Path, make: Callable[[], str]) -> str:
+    """The text in ``path``, made once and whole; two processes that start together end with the same one."""
+    _made(path.parent)
+    if not path.exists():
+        draft = path.with_name(f"{path.name}.{os.getpid()}")
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(make())
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, path)
+        draft.unlink()
+    return path.read_text().strip()

@@ -1,0 +1,113 @@
+"""The database: engine, sessions, and the rules of writing to it.
+
+SQLite runs in WAL mode with ``synchronous=FULL``: what is committed survives a power cut. It has one writer at a time,
+so the writers of this process queue at a lock of ours instead of polling SQLite's.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config as AlembicConfig
+from sqlalchemy import BigInteger, DateTime, Dialect, Engine, Integer, create_engine, event, text
+from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.types import TypeDecorator
+
+#: 64 bits everywhere; SQLite only numbers rows by itself where the column is called INTEGER.
+BigId = BigInteger().with_variant(Integer, "sqlite")
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware moment, kept in UTC; a naive one is a mistake and refused."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a moment needs a time zone")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None or value.tzinfo is not None:
+            return value
+        return value.replace(tzinfo=UTC)
+
+
+class Base(DeclarativeBase):
+    """All tables."""
+
+
+class Database:
+    """An engine and its two ways in: `read` and `write`. Errors never show parameters: they hold bodies and people."""
+
+    def __init__(self, url: str) -> None:
+        self.engine = _engine(url)
+        self.sqlite = self.engine.dialect.name == "sqlite"
+        #: The SQLite file; None for a server or a database in memory.
+        self.file = self.engine.url.database if self.sqlite and self.engine.url.database != ":memory:" else None
+        self._writing = threading.Lock()
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        with Session(self.engine, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A transaction: committed at the end, rolled back by an exception."""
+        if not self.sqlite:
+            with Session(self.engine, expire_on_commit=False) as session, session.begin():
+                yield session
+            return
+        # IMMEDIATE takes the write lock at once: a transaction that reads first and writes later could otherwise find
+        # its snapshot stale and fail without any retry helping.
+        with self._writing, Session(self.engine, expire_on_commit=False) as session:
+            session.execute(text("BEGIN IMMEDIATE"))
+            try:
+                yield session
+                session.commit()
+            except BaseException:
+                session.rollback()
+                raise
+
+    def ready(self) -> bool:
+        """Whether the database answers."""
+        with self.read() as session:
+            session.execute(text("SELECT 1"))
+        return True
+
+    def migrate(self) -> None:
+        """Bring the schema to the newest version; harmless when it is there already."""
+        config = AlembicConfig()
+        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+        with self.engine.connect() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def _engine(url: str) -> Engine:
+    if not url.startswith("sqlite"):
+        return create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20, hide_parameters=True)
+    arguments = {"timeout": 30, "check_same_thread": False}
+    engine = create_engine(url, connect_args=arguments, pool_size=10, max_overflow=50, hide_parameters=True)
+    event.listen(engine, "connect", _prepare_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    # The driver would begin transactions by itself, and only before the first change; we begin them.
+    connection.isolation_level = None
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-32000"):
+        connection.execute(f"PRAGMA {pragma}").close()

@@ -1,0 +1,41 @@
+"""Arithmetic of the golden rules: do a payload's amounts agree with each other?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+ZERO = Decimal(0)
+CENT = Decimal("0.01")
+
+
+def amount(value: Any) -> Decimal:
+    """A payload's number, or a fact's decimal text, as it reads; nothing and nonsense are 0."""
+    try:
+        number = Decimal(str(value if value is not None else 0))
+    except InvalidOperation:
+        return ZERO
+    return number if number.is_finite() else ZERO
+
+
+def goods(lines: Iterable[Mapping[str, Any]], price: str) -> Decimal:
+    """The sum of price times quantity."""
+    return sum((amount(line.get(price)) * amount(line.get("quantity")) for line in lines), ZERO)
+
+
+def rounding(lines: Iterable[Mapping[str, Any]], *, places: int = 2) -> Decimal:
+    """How far such a sum may be off because each unit's price is rounded; never less than a cent."""
+    units = sum((abs(amount(line.get("quantity"))) for line in lines), ZERO)
+    return max(CENT, units * Decimal(5).scaleb(-places - 1) + CENT / 2)
+
+
+def apart(what: str, left: Decimal, right: Decimal, tolerance: Decimal) -> list[str]:
+    """A complaint where the two differ by more than ``tolerance``."""
+    if abs(left - right) <= tolerance:
+        return []
+    return [f"{what}: {_plain(left)} against {_plain(right)}, {_plain(abs(left - right))} apart."]
+
+
+def _plain(value: Decimal) -> str:
+    return f"{value.quantize(CENT) if value == value.quantize(CENT) else value.normalize():f}"

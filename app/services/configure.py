@@ -1,0 +1,354 @@
+"""Configure: shops, their webhooks, their destinations and mappings. Contacts nobody but where it says so."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from shopify.utils import shop_url
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from app.models import Delivery, DeliveryState, Destination, Endpoint, Event, EventState, MappingVersion, Mode, Shop
+from app.providers import http
+from app.providers.base import Provider, Setting
+from app.providers.errors import DeliveryError, Unauthorized
+from app.providers.registry import PROVIDERS
+from app.services.deliver import release
+from app.services.errors import NotFound, Wrong
+from app.services.packing import unpack
+from app.services.route import Router, effective
+from app.services.secrets import Vault
+from connectors.base import Names
+from mappings import files
+from mappings.errors import MappingError
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+# shops
+
+
+def add_shop(session: Session, platform: str, address: str, *, external_id: str | None = None) -> Shop:
+    """Register a shop by hand; a removed one comes back with its data. Contacts nobody."""
+    domain, url = _shopify_address(address) if platform == "shopify" else _woocommerce_address(address)
+    shop = session.scalar(select(Shop).where(Shop.platform == platform, Shop.domain == domain))
+    if shop is None:
+        shop = Shop(platform=platform, domain=domain, url=url, created_at=now(), settings={})
+        session.add(shop)
+    shop.removed_at = None
+    shop.external_id = external_id or shop.external_id
+    session.flush()
+    return shop
+
+
+def _shopify_address(address: str) -> tuple[str, str]:
+    domain = shop_url.sanitize_shop_domain(address.strip())
+    if not domain:
+        raise Wrong(f"DOMAIN {address!r} is no Shopify domain: write it like my-shop.myshopify.com")
+    return domain.lower(), f"https://{domain.lower()}"
+
+
+def _woocommerce_address(address: str) -> tuple[str, str]:
+    text = address.strip().rstrip("/")
+    parts = urlsplit(text if "//" in text else f"https://{text}")
+    try:
+        port = parts.port
+    except ValueError:
+        port = -1
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query or port == -1:
+        raise Wrong(f"URL {address!r} is no store address: write it like https://shop.example")
+    host = parts.hostname.lower() + (f":{port}" if port else "")
+    return host + parts.path, f"{parts.scheme}://{host}{parts.path}"
+
+
+def find_shop(session: Session, wanted: str) -> Shop:
+    """By our id, or by domain."""
+    query = select(Shop).where(Shop.removed_at.is_(None))
+    by = Shop.id == int(wanted) if wanted.isdecimal() else Shop.domain == wanted.strip().lower()
+    shops = session.scalars(query.where(by)).all()
+    if len(shops) != 1:
+        raise NotFound(f"there is no shop {wanted!r}: `tillwire shops list` shows them all")
+    return shops[0]
+
+
+def remove_shop(session: Session, shop: Shop) -> None:
+    """Stop everything for the shop; its data stays until it is erased."""
+    shop.removed_at = now()
+    for destination in session.scalars(select(Destination).where(Destination.shop_id == shop.id)):
+        _switch(session, destination, Mode.OFF)
+
+
+def set_names(session: Session, shop: Shop, given: Mapping[str, list[str]]) -> None:
+    """Change the attribute names that are looked for: ``sprii``, ``seeka_profile``, ``tcf_consent`` ..."""
+    known = Names.__dataclass_fields__
+    if unknown := set(given) - set(known):
+        raise Wrong(f"{', '.join(sorted(unknown))}: no such list of names; there are {', '.join(known)}")
+    shop.settings = {**shop.settings, "names": {**shop.settings.get("names", {}), **given}}
+
+
+def add_endpoint(session: Session, vault: Vault, shop: Shop, topic: str, secret: str | None) -> tuple[str, str]:
+    """Make a place for one WooCommerce webhook; return its path and the secret to enter in the store."""
+    if shop.platform != "woocommerce":
+        raise Wrong("SHOP is no WooCommerce store: Shopify needs no webhooks by hand")
+    if not topic.strip() or len(topic) > 200:
+        raise Wrong("TOPIC is empty or too long: write it like order.updated")
+    secret = secret if secret is not None else secrets.token_hex(32)
+    if not secret:
+        raise Wrong("--secret is empty: leave it out to get one of ours")
+    token = secrets.token_urlsafe(24)
+    sealed = vault.seal(secret)
+    session.add(Endpoint(shop_id=shop.id, token=token, topic=topic.strip(), secret=sealed, created_at=now()))
+    return f"/webhooks/woocommerce/{token}", secret
+
+
+# destinations
+
+
+def find_provider(name: str) -> Provider:
+    if name not in PROVIDERS:
+        raise NotFound(f"there is no provider {name!r}: there are {', '.join(PROVIDERS)}")
+    return PROVIDERS[name]
+
+
+def find_destination(session: Session, shop: Shop, provider: Provider) -> Destination | None:
+    return session.scalar(
+        select(Destination).where(Destination.shop_id == shop.id, Destination.provider == provider.name)
+    )
+
+
+def set_destination(
+    session: Session,
+    vault: Vault,
+    router: Router,
+    shop: Shop,
+    provider: Provider,
+    given: Mapping[str, str],
+    *,
+    mode: str | None = None,
+    last_days: int = 0,
+) -> Destination:
+    """Save settings and mode; what was held goes on. Contacts nobody.
+
+    Args:
+        given: settings by name as typed; an empty text takes one back to its default.
+        last_days: when switched on: also send what was understood in so many past days.
+    Raises:
+        Wrong: an unknown setting, a value that cannot be, or a missing one where ``mode`` needs it.
+    """
+    values = {name: _typed(provider, name, text) for name, text in given.items()}
+    destination = find_destination(session, shop, provider)
+    if destination is None:
+        destination = Destination(
+            shop_id=shop.id, provider=provider.name, mode=Mode.OFF, options={}, created_at=now(), updated_at=now()
+        )
+        session.add(destination)
+    hidden = {each.name for each in provider.settings if each.secret}
+    kept = vault.open(destination.secrets)
+    destination.secrets = vault.close(_merged(kept, {k: v for k, v in values.items() if k in hidden}))
+    destination.options = _merged(destination.options, {k: v for k, v in values.items() if k not in hidden})
+    wanted = Mode(mode) if mode else Mode(destination.mode)
+    if wanted is not Mode.OFF:
+        _complete(provider, {**destination.options, **vault.open(destination.secrets)})
+    session.flush()
+    _switch(session, destination, wanted)
+    if last_days:
+        _catch_up(session, router, shop, destination, last_days)
+    return destination
+
+
+def _merged(kept: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    merged = {**kept, **given}
+    return {name: value for name, value in merged.items() if value is not None}
+
+
+def _typed(provider: Provider, name: str, text: str) -> Any:
+    setting = next((each for each in provider.settings if each.name == name), None)
+    if setting is None:
+        names = ", ".join(each.name for each in provider.settings)
+        raise Wrong(f"{name}: {provider.title} has no such setting; it has {names}")
+    return read_setting(setting, text.strip())
+
+
+def read_setting(setting: Setting, text: str) -> Any:
+    """The typed value of what a person entered; None for nothing."""
+    if not text:
+        return None
+    match setting.kind:
+        case "boolean":
+            return _boolean(setting, text)
+        case "integer":
+            if not text.lstrip("-").isdecimal():
+                raise Wrong(f"{setting.name} is {text!r}: enter a whole number")
+            return int(text)
+        case "choice":
+            values = [value for value, _ in setting.choices]
+            if text not in values:
+                raise Wrong(f"{setting.name} is {text!r}: choose one of {', '.join(values)}")
+            return text
+        case "table":
+            return _table(setting, text)
+        case _:
+            if not text.isprintable():
+                raise Wrong(f"{setting.name} holds characters that cannot be sent: copy it again")
+            return text
+
+
+def _boolean(setting: Setting, text: str) -> bool:
+    known = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+    if text.lower() not in known:
+        raise Wrong(f"{setting.name} is {text!r}: enter yes or no")
+    return known[text.lower()]
+
+
+def _table(setting: Setting, text: str) -> dict[str, str]:
+    """``processing=IN_PROGRESS, completed=DELIVERED``"""
+    pairs = [part.partition("=") for part in text.replace("\n", ",").split(",") if part.strip()]
+    if not all(key.strip() and equals and value.strip() for key, equals, value in pairs):
+        raise Wrong(f"{setting.name} is {text!r}: enter pairs like processing=IN_PROGRESS, separated by commas")
+    return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def _complete(provider: Provider, values: Mapping[str, Any]) -> None:
+    missing = [each.name for each in provider.settings if each.required and not values.get(each.name)]
+    if missing:
+        raise Wrong(f"{provider.title} cannot be switched on without {', '.join(missing)}")
+
+
+def _switch(session: Session, destination: Destination, mode: Mode) -> None:
+    destination.mode, destination.updated_at = mode, now()
+    destination.held = destination.probe_at = None
+    session.flush()
+    if mode is not Mode.OFF:
+        release(session, destination.id, now())
+        return
+    open_rows = select(Delivery).where(
+        Delivery.destination_id == destination.id,
+        Delivery.state.in_((DeliveryState.PENDING, DeliveryState.RETRYING)),
+        Delivery.leased_until.is_(None),
+    )
+    for delivery in session.scalars(open_rows):
+        delivery.state, delivery.reason = DeliveryState.HELD, "the destination is off"
+
+
+def _catch_up(session: Session, router: Router, shop: Shop, destination: Destination, days: int) -> None:
+    wanted = (
+        select(Event)
+        .where(
+            Event.shop_id == shop.id,
+            Event.state == EventState.UNDERSTOOD,
+            Event.occurred_at >= now() - timedelta(days=days),
+        )
+        .order_by(Event.id)
+    )
+    for event in session.scalars(wanted.execution_options(yield_per=200)):
+        if event.facts is not None:
+            router.owe(session, destination, shop, event, unpack(event.facts))
+
+
+def describe(session: Session, vault: Vault, destination: Destination) -> dict[str, Any]:
+    """A destination for showing: secrets as set or not set."""
+    provider = PROVIDERS[destination.provider]
+    hidden = vault.open(destination.secrets)
+    counts = session.execute(
+        select(Delivery.state, func.count()).where(Delivery.destination_id == destination.id).group_by(Delivery.state)
+    )
+    return {
+        "provider": provider.name,
+        "mode": destination.mode,
+        "held": destination.held is not None,
+        "reason": destination.held,
+        "settings": {
+            each.name: ("set" if hidden.get(each.name) else "not set")
+            if each.secret
+            else destination.options.get(each.name, each.default)
+            for each in provider.settings
+        },
+        "counts": dict(counts.tuples().all()),
+    }
+
+
+def destinations(session: Session, vault: Vault, shop: Shop) -> list[dict[str, Any]]:
+    rows = session.scalars(select(Destination).where(Destination.shop_id == shop.id).order_by(Destination.id))
+    return [describe(session, vault, row) for row in rows]
+
+
+def ask_provider(
+    settings: Mapping[str, Any], provider: Provider, *, base_url: str, allow_private: bool
+) -> tuple[str, str]:
+    """Ask the provider whether it takes the credentials: accepted, refused or unknown, and a sentence. Calls it."""
+    if provider.test is None:
+        return "unknown", f"{provider.title} has no call that changes nothing"
+    probe = provider.test(settings)
+    with http.new_session() as session:
+        try:
+            verdict = http.probe(
+                provider, probe, settings, base_url=base_url, session=session, allow_private=allow_private
+            )
+        except Unauthorized as error:
+            return "refused", str(error)
+        except DeliveryError as error:
+            return "unknown", str(error)
+    return verdict, probe.note
+
+
+# mappings
+
+
+def set_mapping(session: Session, shop: Shop, provider: Provider, text: str, *, source: str) -> list[str]:
+    """Save a merchant's mapping as what differs from the default; return the names of the rules that differ.
+
+    What was held by a mapping error goes on. Raises `MappingError` for what cannot be used.
+    """
+    default = files.load_default(provider.name)
+    own = files.parse(text, source=source)
+    difference = files.difference(default, files.merge(default, own))
+    compiled = files.compile(files.merge(default, difference))
+    for rule in compiled.rules:
+        if rule.action not in provider.actions:
+            known = ", ".join(provider.actions)
+            raise MappingError(
+                f"{provider.title} has no action {rule.action!r}; it has {known}",
+                source=source,
+                rule=rule.name,
+                path="action",
+            )
+    _save_mapping(session, shop, provider, files.dump(difference) if difference.rules else "")
+    return [str(rule["name"]) for rule in difference.rules]
+
+
+def reset_mapping(session: Session, shop: Shop, provider: Provider) -> None:
+    _save_mapping(session, shop, provider, "")
+
+
+def _save_mapping(session: Session, shop: Shop, provider: Provider, text: str) -> None:
+    latest = session.scalar(
+        select(func.max(MappingVersion.version)).where(
+            MappingVersion.shop_id == shop.id, MappingVersion.provider == provider.name
+        )
+    )
+    session.add(
+        MappingVersion(shop_id=shop.id, provider=provider.name, version=(latest or 0) + 1, text=text, created_at=now())
+    )
+    session.flush()
+    destination = find_destination(session, shop, provider)
+    if destination is not None and destination.held is None:
+        release(session, destination.id, now())
+
+
+def own_mapping(session: Session, shop: Shop, provider: Provider) -> str:
+    wanted = select(MappingVersion.text).where(
+        MappingVersion.shop_id == shop.id, MappingVersion.provider == provider.name
+    )
+    return session.scalar(wanted.order_by(MappingVersion.version.desc()).limit(1)) or ""
+
+
+def show_mapping(session: Session, shop: Shop, provider: Provider) -> str:
+    """The effective mapping as TOML; the default with its comments where nothing was changed."""
+    own = own_mapping(session, shop, provider)
+    return files.dump(effective(provider.name, own)) if own else files.default_text(provider.name)

@@ -1,0 +1,78 @@
+"""Replay: a person sends finished deliveries again, knowing what that would count twice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.models import Delivery, DeliveryState
+from app.providers.registry import PROVIDERS
+from app.services.errors import Wrong
+
+FINISHED = (
+    DeliveryState.DELIVERED,
+    DeliveryState.SKIPPED,
+    DeliveryState.DEAD,
+    DeliveryState.SHADOW,
+    DeliveryState.UNKNOWN,
+    DeliveryState.HELD,
+)
+
+
+def choose(
+    session: Session,
+    *,
+    ids: Sequence[int] = (),
+    shop_id: int | None = None,
+    provider: str | None = None,
+    state: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> list[Delivery]:
+    """The deliveries meant; those still under way are left out."""
+    if not ids and shop_id is None:
+        raise Wrong("give delivery IDs, or --shop with a choice of them")
+    wanted = select(Delivery).where(Delivery.state.in_(FINISHED)).order_by(Delivery.id)
+    for value, column in ((shop_id, Delivery.shop_id), (provider, Delivery.provider), (state, Delivery.state)):
+        if value is not None:
+            wanted = wanted.where(column == value)
+    if ids:
+        wanted = wanted.where(Delivery.id.in_(ids))
+    if since:
+        wanted = wanted.where(Delivery.created_at >= since)
+    if until:
+        wanted = wanted.where(Delivery.created_at < until)
+    return list(session.scalars(wanted))
+
+
+def counts_twice(delivery: Delivery) -> bool:
+    """Whether sending it again may count a second time at the provider."""
+    action = PROVIDERS[delivery.provider].actions[delivery.action]
+    taken = delivery.state in (DeliveryState.DELIVERED, DeliveryState.UNKNOWN)
+    return taken and action.adds_value and not action.repeatable
+
+
+def replay(session: Session, chosen: Sequence[Delivery], *, force: bool, dry_run: bool) -> dict[str, Any]:
+    """Count, and unless ``dry_run`` send again; what would count twice is refused without ``force``."""
+    refused = [each for each in chosen if counts_twice(each) and not force]
+    allowed = [each for each in chosen if each not in refused]
+    states = dict(Counter(each.state for each in chosen))
+    if not dry_run:
+        now = datetime.now(UTC)
+        for delivery in allowed:
+            delivery.state, delivery.reason = DeliveryState.PENDING, "sent again by a person"
+            delivery.due_at = delivery.since = now
+            delivery.attempts, delivery.doubt, delivery.effect = 0, False, None
+    return {
+        "found": len(chosen),
+        "by_state": states,
+        "replayed": 0 if dry_run else len(allowed),
+        "would_replay": len(allowed),
+        "refused": [each.id for each in refused],
+        "reason": "a repeat would count twice at the provider; --force sends all the same" if refused else None,
+    }

@@ -1,0 +1,145 @@
+"""Route: which destinations an event is owed to, by their mappings."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from app.models import Delivery, DeliveryState, Destination, Event, MappingVersion, Mode, Shop
+from app.providers.base import Provider
+from app.providers.registry import PROVIDERS
+from app.services.secrets import Vault
+from connectors.events import time_text
+from mappings import engine, files
+from mappings.engine import CompiledMapping
+
+Facts = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A destination, ready for use: settings complete, mapping compiled."""
+
+    id: int
+    shop_id: int
+    provider: str
+    mode: str
+    settings: dict[str, Any]
+    mapping: CompiledMapping
+    version: int  #: of the merchant's own mapping; 0: the default
+
+
+class Router:
+    """Creates deliveries for events, and knows the destinations' compiled mappings."""
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+        self._targets: dict[int, tuple[datetime, int, Target]] = {}
+        self._lock = threading.Lock()
+
+    def target(self, session: Session, destination: Destination) -> Target:
+        """``destination`` with its mapping; compiled once per change of either."""
+        own = _own_mapping(session, destination)
+        version = own.version if own else 0
+        with self._lock:
+            found = self._targets.get(destination.id)
+            if found and found[:2] == (destination.updated_at, version):
+                return found[2]
+        provider = PROVIDERS[destination.provider]
+        given = {**destination.options, **self._vault.open(destination.secrets)}
+        target = Target(
+            id=destination.id,
+            shop_id=destination.shop_id,
+            provider=destination.provider,
+            mode=destination.mode,
+            settings=provider.complete(given),
+            mapping=files.compile(effective(destination.provider, own.text if own else "")),
+            version=version,
+        )
+        with self._lock:
+            self._targets[destination.id] = (destination.updated_at, version, target)
+        return target
+
+    def find(self, session: Session, shop: Shop, provider: Provider) -> Target | None:
+        """The shop's destination of that provider, on or off."""
+        wanted = select(Destination).where(Destination.shop_id == shop.id, Destination.provider == provider.name)
+        destination = session.scalar(wanted)
+        return self.target(session, destination) if destination else None
+
+    def route(self, session: Session, shop: Shop, event: Event, facts: Facts) -> None:
+        """Write the deliveries that ``event`` owes, in the caller's transaction."""
+        wanted = select(Destination).where(Destination.shop_id == shop.id, Destination.mode != Mode.OFF)
+        for destination in session.scalars(wanted.order_by(Destination.id)):
+            self.owe(session, destination, shop, event, facts)
+
+    def owe(self, session: Session, destination: Destination, shop: Shop, event: Event, facts: Facts) -> int:
+        """Write the deliveries that ``event`` owes to one destination; return how many are new."""
+        target = self.target(session, destination)
+        kind = event.kind or ""
+        rules = target.mapping.for_kind(kind)
+        if not rules:
+            return 0
+        whole = complete_facts(target, shop, event, facts)
+        owed = 0
+        for rule in rules:
+            if rule.applies(whole):
+                owed += self._write(session, target, destination.held, event, rule)
+        return owed
+
+    def _write(self, session: Session, target: Target, held: str | None, event: Event, rule: engine.Rule) -> int:
+        action = PROVIDERS[target.provider].actions[rule.action]
+        now = datetime.now(UTC)
+        once = f"{target.id}:{rule.action}:{event.subject}" if action.once else None
+        dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
+        written = session.execute(
+            dialect.insert(Delivery)
+            .values(
+                shop_id=target.shop_id,
+                destination_id=target.id,
+                event_id=event.id,
+                provider=target.provider,
+                rule=rule.name,
+                action=rule.action,
+                subject=event.subject,
+                lane=event.subject if action.ordered else None,
+                once_key=once,
+                state=DeliveryState.HELD if held else DeliveryState.PENDING,
+                reason=held,
+                due_at=now,
+                since=now,
+                created_at=now,
+                attempts=0,
+                doubt=False,
+            )
+            .on_conflict_do_nothing()
+        )
+        return int(written.rowcount)  # type: ignore[attr-defined]
+
+
+def complete_facts(target: Target, shop: Shop, event: Event, facts: Facts) -> Facts:
+    """The event's own facts with those of the event, the shop and the destination's options."""
+    whole = {
+        **facts,
+        "event": {"kind": event.kind, "id": str(event.id), "occurred_at": time_text(event.occurred_at)},
+        "shop": {"platform": shop.platform, "domain": shop.domain, **shop.settings.get("facts", {})},
+    }
+    return {**whole, "options": PROVIDERS[target.provider].options(target.settings, whole)}
+
+
+def effective(provider: str, own: str) -> files.MappingFile:
+    """The default mapping with a merchant's own text over it."""
+    default = files.load_default(provider)
+    return files.merge(default, files.parse(own, source="your mapping")) if own.strip() else default
+
+
+def _own_mapping(session: Session, destination: Destination) -> MappingVersion | None:
+    wanted = select(MappingVersion).where(
+        MappingVersion.shop_id == destination.shop_id, MappingVersion.provider == destination.provider
+    )
+    return session.scalar(wanted.order_by(MappingVersion.version.desc()).limit(1))
