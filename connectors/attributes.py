@@ -38,6 +38,12 @@ def find(attributes: Iterable[Attribute], names: Sequence[str], *, longest: int 
     return Found(value=value, name=best.name.strip(), place=best.place, others=others)
 
 
+def among(attributes: Iterable[Attribute], *names: Sequence[str]) -> list[Attribute]:
+    """Those that any of the lists of names asks for: one pass over many, before several lookups with `find`."""
+    wanted = {name.strip().casefold() for each in names for name in each}
+    return [each for each in attributes if each.name.strip().casefold() in wanted]
+
+
 def value_of(attributes: Iterable[Attribute], names: Sequence[str], *, longest: int = LONGEST_VALUE) -> str | None:
     """The value alone, see `find`."""
     found = find(attributes, names, longest=longest)

@@ -36,6 +36,9 @@ class Connector(Protocol):
     def kind(self, topic: str) -> str | None:
         """The event kind that ``topic`` is about, as far as the topic alone tells; None for chores and unknown ones."""
 
+    def uses(self, topic: str) -> bool:
+        """Whether webhooks of ``topic`` are worth keeping; of others the answer is ``ignored`` and nothing is stored."""
+
     def observe(self, topic: str, headers: Mapping[str, str], body: bytes, names: Names) -> Observation:
         """Read one proven webhook. Pure.
 

@@ -20,7 +20,7 @@ LONGEST_ID = 255
 def parse(body: bytes) -> Reader:
     """Parse JSON text in UTF-8 with exact numbers; anything else is `Unreadable` and names why."""
     try:
-        return Reader(json.loads(body, parse_float=_exact, parse_int=_whole, parse_constant=_no_constant), None, "$")
+        return Reader(_JSON.decode(body.decode("utf-8-sig")), None, "$")
     except UnicodeDecodeError as error:
         raise Unreadable(f"$: not UTF-8 at byte {error.start}") from None
     except json.JSONDecodeError as error:
@@ -45,11 +45,16 @@ def _clean(text: str) -> str | None:
     """Trimmed, without what no database keeps (null bytes, halves of surrogate pairs); None where nothing is left."""
     if not text.isascii():
         text = text.encode("utf-8", "replace").decode()
-    return text.replace("\x00", "").strip() or None
+    if "\x00" in text:
+        text = text.replace("\x00", "")
+    return text.strip() or None
 
 
 def _no_constant(text: str) -> Any:
     raise Unreadable(f"$: {text} is not JSON")
+
+
+_JSON = json.JSONDecoder(parse_float=_exact, parse_int=_whole, parse_constant=_no_constant)
 
 
 class Reader:
@@ -119,8 +124,9 @@ class Reader:
 
     def text_at(self, key: str) -> str | None:
         """``self[key].text_or_none()``, at half its price where it is text: for the many that nobody complains of."""
-        value = self.value.get(key) if isinstance(self.value, dict) else None
-        return _clean(value) if isinstance(value, str) else self[key].text_or_none()
+        holder = self.value
+        value = holder.get(key) if type(holder) is dict else None
+        return _clean(value) if type(value) is str else self[key].text_or_none()
 
     def text(self) -> str:
         found = self.text_or_none()

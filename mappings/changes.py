@@ -83,8 +83,7 @@ def _fields(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
 
 def _field(base: dict[str, Any] | None, own: dict[str, Any]) -> dict[str, Any]:
     """A field with a verb stands as it is written; one without changes what it names in the default's."""
-    alone = base is None or _has_verb(own) or bool(own.get("replace")) or ("fields" in own and "fields" not in base)
-    start = {} if alone or base is None else dict(base)
+    start = {} if base is None or _stands_alone(base, own) else dict(base)
     if "item" in own:
         start.pop("fields", None)
     merged = {**start, **own}
@@ -95,8 +94,10 @@ def _field(base: dict[str, Any] | None, own: dict[str, Any]) -> dict[str, Any]:
     return _settled(merged)
 
 
-def _has_verb(spec: dict[str, Any]) -> bool:
-    return any(verb in spec for verb in VERBS)
+def _stands_alone(base: dict[str, Any], own: dict[str, Any]) -> bool:
+    """Whether ``own`` says all there is to say of a field, and nothing of ``base`` remains."""
+    starts_object = "fields" in own and "fields" not in base
+    return starts_object or bool(own.get("replace")) or any(verb in own for verb in VERBS)
 
 
 def _settled(table: dict[str, Any]) -> dict[str, Any]:
@@ -119,10 +120,10 @@ def _rule_difference(base: RuleData, rule: RuleData) -> RuleData:
 
 
 def _field_difference(base: dict[str, Any], spec: dict[str, Any]) -> dict[str, Any]:
-    for own in (_changed(base, spec), spec):
-        if identical(_field(base, own), spec):
-            return own
-    return {**spec, "replace": True}
+    own = _changed(base, spec)
+    if not _stands_alone(base, own) and identical(_field(base, own), spec):
+        return own
+    return spec if identical(_field(base, spec), spec) else {**spec, "replace": True}
 
 
 def _changed(base: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:

@@ -6,8 +6,18 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, Text, UniqueConstraint, text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    Text,
+    UniqueConstraint,
+    bindparam,
+    text,
+)
+from sqlalchemy.orm import InstrumentedAttribute, Mapped, mapped_column
 
 from app.db import Base, BigId, Moment
 
@@ -23,10 +33,17 @@ class DeliveryState(StrEnum):
     UNKNOWN = "unknown"
 
 
-#: States in which something is still to be done without a person; later deliveries of the same order wait for these.
-OPEN = (DeliveryState.PENDING, DeliveryState.RETRYING, DeliveryState.HELD)
+#: States in which a worker may claim a delivery.
+CLAIMABLE = (DeliveryState.PENDING, DeliveryState.RETRYING)
+#: States in which something is still to be done; later deliveries of the same order wait for these.
+OPEN = (*CLAIMABLE, DeliveryState.HELD)
 _OPEN_SQL = "state IN ('pending', 'retrying', 'held')"
 _DUE_SQL = "state IN ('pending', 'retrying')"
+
+
+def among(column: InstrumentedAttribute[str], states: tuple[DeliveryState, ...]) -> ColumnElement[bool]:
+    """``column IN (...)`` with the states written out: SQLite takes a partial index only where it can read that."""
+    return column.in_(bindparam(None, [str(state) for state in states], expanding=True, literal_execute=True))
 
 
 class Delivery(Base):

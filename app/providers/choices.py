@@ -19,7 +19,7 @@ TRIGGER = Setting(
 TRIGGER_STATUS = Setting(
     name="trigger_status",
     label="Also report it when its status becomes",
-    help="The shop's own word for a status, for example processing or on-hold. Leave empty to use the choice above alone.",
+    help="The shop's own word for a status, for example on-hold. Leave empty to use the choice above alone.",
     default="",
     advanced=True,
 )

@@ -70,7 +70,8 @@ SETTINGS = (
         kind="table",
         default=STATUS_MAP,
         advanced=True,
-        help="Left the shop's own status, or one of ours: unpaid, paid, partly_fulfilled, fulfilled, refunded, cancelled. "
+        help="Left the shop's own status, or one of ours: unpaid, paid, partly_fulfilled, fulfilled, refunded, "
+        "cancelled. "
         f"Right one of {', '.join(STATUSES)}. What you leave out keeps its default.",
     ),
     item_id("variant_id", "Must equal the ids in your product feed, or recommendations do not match."),

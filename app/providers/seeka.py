@@ -118,9 +118,9 @@ SETTINGS = (
         name="activity_id",
         label="Activity ID of a purchase",
         default="order_{id}",
-        help="Browser and server must name a purchase by the same activity ID, or it counts twice: enter what your Seeka "
-        "tag sends. {id} stands for the order's id in the shop's system, {number} for the number on the receipt, {name} "
-        "for its name, such as #1042.",
+        help="Browser and server must name a purchase by the same activity ID, or it counts twice: enter what your "
+        "Seeka tag sends. {id} stands for the order's id in the shop's system, {number} for the number on the "
+        "receipt, {name} for its name, such as #1042.",
     ),
     TRIGGER,
     TRIGGER_STATUS,

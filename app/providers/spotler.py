@@ -213,7 +213,7 @@ SETTINGS = (
         kind="boolean",
         default=False,
         advanced=True,
-        help="As custom events OrderRefunded and OrderCancelled. Create them and the field refund_value in Activate first.",
+        help="As custom events OrderRefunded and OrderCancelled; create the field refund_value in Activate first.",
     ),
     Setting(
         name="body_shape",

@@ -16,9 +16,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from http.client import HTTPResponse, RemoteDisconnected
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
+import certifi
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -144,13 +146,13 @@ def _connect(connection: HTTPConnection) -> socket.socket:
     connect_timeout = connection.timeout if isinstance(connection.timeout, int | float) else 5.0
     until = time.monotonic() + min(connect_timeout, current.left())
     try:
-        addresses = resolve(connection._dns_host, connection.port, until - time.monotonic())  # type: ignore[attr-defined]
+        addresses = resolve(connection._dns_host, connection.port, until - time.monotonic())
     except TimeoutError:
         raise ConnectTimeoutError(connection, "resolving the name took too long") from None
     except socket.gaierror as error:
         raise NameResolutionError(connection.host, connection, error) from None
     problem: Exception | None = None
-    for family, kind, protocol, _, address in addresses:
+    for place, (family, kind, protocol, _, address) in enumerate(addresses):
         if not current.allow_private and not is_public(str(address[0])):
             current.reason = "its name leads to an address that is not public"
             continue
@@ -160,7 +162,7 @@ def _connect(connection: HTTPConnection) -> socket.socket:
         sock = _Timed(family, kind, protocol)
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.settimeout(left)
+            sock.settimeout(left / (len(addresses) - place))  # one that swallows packets must not use up the others' time
             sock.connect(address)
         except OSError as error:
             sock.close()
@@ -173,7 +175,39 @@ def _connect(connection: HTTPConnection) -> socket.socket:
     raise NewConnectionError(connection, type(problem).__name__)
 
 
+class _Lines:
+    """A stream that remembers whether its last line was the end of everything."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+        self.ended = False
+
+    def readline(self, limit: int = -1) -> bytes:
+        line: bytes = self.stream.readline(limit)
+        self.ended = not line
+        return line
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+class _Response(HTTPResponse):
+    """The standard library takes headers that break off for complete ones."""
+
+    def begin(self) -> None:
+        stream = self.fp
+        lines: Any = _Lines(stream)
+        self.fp = lines
+        super().begin()
+        if self.fp is lines:
+            self.fp = stream
+        if lines.ended:
+            self.close()
+            raise RemoteDisconnected("headers")
+
+
 class _Connection(HTTPConnection):
+    response_class = _Response
     kept_at = 0.0  #: time.monotonic() when it went back to the pool
     checked = False  #: connected to a public address
 
@@ -189,6 +223,7 @@ class _Connection(HTTPConnection):
 
 
 class _SecureConnection(HTTPSConnection):
+    response_class = _Response
     kept_at = 0.0
     checked = False
 
@@ -245,7 +280,7 @@ class Adapter(HTTPAdapter):
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **pool_kwargs: Any) -> None:
         context = create_urllib3_context()
         context.sslsocket_class = _TimedTLS
-        context.load_verify_locations(requests.certs.where())
+        context.load_verify_locations(certifi.where())
         self.poolmanager = PoolManager(
             num_pools=connections, maxsize=maxsize, block=block, ssl_context=context, **pool_kwargs
         )

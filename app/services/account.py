@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import literal, select, update
 from sqlalchemy.orm import Session, undefer
 
 from app.db import Database
@@ -84,7 +84,8 @@ class Accountant:
     def _read(self, limit: int) -> list[Read]:
         """Parse outside of any transaction: it is the larger part of the work and needs no lock."""
         with self._db.read() as session:
-            wanted = select(Webhook).where(Webhook.state == WebhookState.PENDING).order_by(Webhook.id).limit(limit)
+            pending = Webhook.state == literal(WebhookState.PENDING, literal_execute=True)
+            wanted = select(Webhook).where(pending).order_by(Webhook.id).limit(limit)
             webhooks = session.scalars(wanted.options(undefer(Webhook.body))).all()
             shops = _shops(session, webhooks)
             return [self._observe(session, webhook, shops.get(webhook.shop_id or 0)) for webhook in webhooks]

@@ -25,7 +25,7 @@ from sqlalchemy.orm import Session, aliased
 from app.db import Database
 from app.metrics import DELIVERIES, DELIVERY_SECONDS
 from app.models import Attempt, Delivery, DeliveryState, Destination, Mode
-from app.models.delivery import OPEN
+from app.models.delivery import CLAIMABLE, OPEN, among
 from app.providers import http
 from app.providers.base import Accepted, Action, Answer, Outcome, Payload, Probe, Provider, Split
 from app.providers.errors import AnswerLost, DeliveryError, NeedsMending, Refused, Unauthorized, Unavailable
@@ -213,7 +213,7 @@ class Deliverer:
             .where(
                 earlier.destination_id == Delivery.destination_id,
                 earlier.lane == Delivery.lane,
-                earlier.state.in_(OPEN),
+                among(earlier.state, OPEN),
                 earlier.id < Delivery.id,
             )
             .exists()
@@ -449,7 +449,7 @@ class Deliverer:
 
 def _due(now: datetime) -> tuple[ColumnElement[bool], ...]:
     return (
-        Delivery.state.in_((DeliveryState.PENDING, DeliveryState.RETRYING)),
+        among(Delivery.state, CLAIMABLE),
         Delivery.due_at <= now,
         (Delivery.leased_until.is_(None)) | (Delivery.leased_until < now),
     )
@@ -467,7 +467,7 @@ def hold(session: Session, destination_id: int, reason: str, now: datetime) -> N
         update(Delivery)
         .where(
             Delivery.destination_id == destination_id,
-            Delivery.state.in_((DeliveryState.PENDING, DeliveryState.RETRYING)),
+            among(Delivery.state, CLAIMABLE),
             Delivery.leased_until.is_(None),
         )
         .values(state=DeliveryState.HELD, reason=reason)

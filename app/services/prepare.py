@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.models import Delivery, DeliveryState, Event, Shop
-from app.models.delivery import OPEN
+from app.models.delivery import OPEN, among
 from app.providers.base import Action, Payload
 from app.providers.errors import NeedsMending
 from app.providers.registry import PROVIDERS
@@ -90,7 +90,7 @@ def _newer(session: Session, delivery: Delivery) -> bool:
         Delivery.destination_id == delivery.destination_id,
         Delivery.subject == delivery.subject,
         Delivery.action == delivery.action,
-        Delivery.state.in_(OPEN),
+        among(Delivery.state, OPEN),
         Delivery.id > delivery.id,
     )
     return session.scalar(wanted.limit(1)) is not None

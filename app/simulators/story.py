@@ -8,6 +8,9 @@ alone, never a body that some platform's renderer made of it.
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -53,6 +56,34 @@ def half_up(number: int, divisor: int) -> int:
 def tax_of(amount: int, rate: int, included: bool) -> int:
     """The tax in ``amount``, or on it; ``rate`` per mille."""
     return half_up(amount * rate, 1000 + rate if included else 1000)
+
+
+def amount_text(amount: int, decimals: int) -> str:
+    """Minor units as a decimal string: -5 is "-0.05"."""
+    if not decimals:
+        return str(amount)
+    whole, part = divmod(abs(amount), 10**decimals)
+    return f"{'-' if amount < 0 else ''}{whole}.{part:0{decimals}d}"
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """One request from a shop, ready to be sent."""
+
+    platform: str
+    topic: str
+    headers: dict[str, str]
+    body: bytes
+    path: str
+    order_id: str | None  #: None for carts and for checkouts without an order
+    step: str
+    at: int  #: when the platform sends it, in seconds since 1970
+    story: int = 0  #: index of the order's story
+
+
+def sign(body: bytes, secret: str) -> str:
+    """What stands in ``X-Shopify-Hmac-Sha256``, and in ``X-WC-Webhook-Signature`` too."""
+    return base64.b64encode(hmac.new(secret.encode(), body, hashlib.sha256).digest()).decode()
 
 
 @dataclass(slots=True)
@@ -534,7 +565,7 @@ class _Teller:
         member = chance.randrange(1, 4000)
         person = PEOPLE[(member * 7) % len(PEOPLE)]
         domain = ("example.com", "example.org", "shop.example.net")[member % 3]
-        email = f"{person.ascii}.{self.index if guest else member}@{domain}"
+        email: str | None = f"{person.ascii}.{self.index if guest else member}@{domain}"
         if (guest and self.one_in(12)) or source == "pos":
             email = None
         digits = {
@@ -722,12 +753,11 @@ class _Teller:
         # A buyer who paid in another currency gets one refund of one kind: then its worth in the shop's currency
         # follows from its parts, and need not be guessed from a transaction in the buyer's.
         rounds = 1 if story.foreign else chance.choice((1, 1, 2))
-        for last in range(rounds, 0, -1):
-            self.wait(0 if self.one_in(8) else 600, 300_000, pause=0 if last == rounds else 1)
+        for past in range(rounds):
+            self.wait(0 if self.one_in(8) else 600, 300_000, pause=min(past, 1))
             kind = chance.choice(("lines", "lines", "shipping", "amount", "all"))
             if kind == "all":
                 refund = self._refund_all(taken, refunded, shipping=shipping_left)
-                last = 1
             else:
                 refund = self._some(kind, taken, shipping_left)
             if not 0 < refund.amount <= story.total - refunded:
@@ -735,8 +765,6 @@ class _Teller:
             refunded += refund.amount
             shipping_left = shipping_left and not refund.shipping
             self.step("refunded", refund=refund)
-            if last == 1 or refunded == story.total:
-                return
 
     def _some(self, kind: str, taken: dict[int, int], shipping_left: bool) -> Refund:
         story, chance = self.story, self.chance

@@ -35,6 +35,10 @@ class WooCommerce:
         """See `Connector.kind`; WooCommerce has no topic for a payment or a refund."""
         return _KINDS.get(topic)
 
+    def uses(self, topic: str) -> bool:
+        """See `Connector.uses`; what concerns orders and carts, also where it only says that something happened."""
+        return topic.startswith(("order.", "cart.", "action."))
+
     def observe(self, topic: str, headers: Mapping[str, str], body: bytes, names: Names) -> Observation:
         """See `Connector.observe`."""
         content = parse(body)

@@ -9,6 +9,8 @@ from typing import Any
 from connectors.events import Attribute
 from connectors.reading import Reader
 
+_STRUCTURED = (dict, list, bool)
+
 
 def read_meta(entries: Reader, place: str) -> tuple[Attribute, ...]:
     """Attributes of ``place`` ("order" or "line"); entries without a name or a value are left out.
@@ -34,7 +36,7 @@ def _rank(entry: Reader, position: int) -> int:
 
 def _text(entry: Reader) -> str | None:
     raw = entry.value.get("value")
-    if not isinstance(raw, dict | list | bool):
+    if not isinstance(raw, _STRUCTURED):
         return entry.text_at("value")
     try:
         return _compact(raw).encode("utf-8", "replace").decode()

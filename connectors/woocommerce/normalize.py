@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from itertools import chain
 
 from connectors import people
-from connectors.attributes import find, value_of
+from connectors.attributes import among, find, value_of
 from connectors.base import Names
 from connectors.events import Address, Order
 from connectors.reading import Reader
@@ -22,7 +23,7 @@ CANCELLED = frozenset({"cancelled", "failed"})
 #: Written by our own storefront part; WooCommerce names no cart that lasts (``cart_hash`` tells contents, not carts).
 CART_ID = ("_tillwire_cart_id",)
 LONGEST_CONSENT = 8192  #: TCF strings grow with the number of vendors
-_POS = re.compile(r"pos(?![a-z])", re.IGNORECASE)
+_POS = re.compile(r"pos(?![a-z])|point-of-sale", re.IGNORECASE)
 
 
 def read_order(body: Reader, names: Names) -> Order:
@@ -45,13 +46,14 @@ def read_order(body: Reader, names: Names) -> Order:
     phone = phone_of(billing, shipping)
     first_name, last_name = _names(billing, shipping)
     attributes = read_meta(body["meta_data"], "order")
-    everywhere = attributes + tuple([each for line in products for each in line.attributes])
+    everywhere = chain(attributes, *[line.attributes for line in products])
+    ours = among(everywhere, CART_ID, names.sprii, names.seeka_profile, names.tcf_consent, names.spotler_cookie)
     source = body.text_at("created_via")
     return Order(
         id=order_id,
         number=number,
         name=f"#{number}",
-        cart_id=value_of(attributes, CART_ID),
+        cart_id=value_of(ours, CART_ID),
         source=source,
         channel="pos" if source and _POS.search(source) else "web",
         status=status,
@@ -95,10 +97,10 @@ def read_order(body: Reader, names: Names) -> Order:
         shipping=shipping,
         note=body.text_at("customer_note"),
         attributes=attributes,
-        sprii=find(everywhere, names.sprii),
-        seeka_profile_id=value_of(everywhere, names.seeka_profile),
-        tcf_consent=value_of(everywhere, names.tcf_consent, longest=LONGEST_CONSENT),
-        spotler_cookie=value_of(everywhere, names.spotler_cookie),
+        sprii=find(ours, names.sprii),
+        seeka_profile_id=value_of(ours, names.seeka_profile),
+        tcf_consent=value_of(ours, names.tcf_consent, longest=LONGEST_CONSENT),
+        spotler_cookie=value_of(ours, names.spotler_cookie),
     )
 
 

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from decimal import Decimal as D
 
 import pytest
-from woocommerce_fixtures import RECORDED, SIGNED, Recorded, cart_of, order_of, recorded
 
 from connectors.base import Names
 from connectors.events import (
@@ -28,6 +27,7 @@ from connectors.events import (
     facts,
 )
 from connectors.woocommerce.connector import WooCommerce
+from tests.connectors.woocommerce_fixtures import RECORDED, SIGNED, Recorded, cart_of, order_of, recorded
 
 
 def at(hour: int, minute: int, second: int) -> datetime:

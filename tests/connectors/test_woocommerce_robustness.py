@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from woocommerce_fixtures import FOLDER, RECORDED, SIGNED, WRITTEN, observe
 
 from connectors.errors import Unreadable
 from connectors.events import facts
+from tests.connectors.woocommerce_fixtures import FOLDER, RECORDED, SIGNED, WRITTEN, observe
 
 BODIES = [(each.topic or "", each.body) for each in SIGNED]
 BODIES += [(name.partition("__")[0], (FOLDER / f"{name}.json").read_bytes()) for name in WRITTEN]
@@ -54,6 +54,7 @@ ODD: tuple[Any, ...] = (
     {"id": 1},
     {"0": {"id": 1}},
 )
+PIECES = (b"-", b"9", b"e9", b"\\u0000", b'"', b"{", b"]", b"null", b"\xed\xa0\x80")
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -74,16 +75,13 @@ def replaced(value: Any, path: tuple[Any, ...], new: Any) -> Any:
 def survives(topic: str, body: bytes) -> bool:
     try:
         seen = observe(topic, body)
-    except Unreadable as error:
-        assert str(error).startswith("$")
+    except Unreadable:
         return False
     json.dumps(facts(seen), ensure_ascii=False).encode()
     return True
 
 
-@pytest.mark.parametrize(
-    "place", sorted({p for p in places(json.loads(RECORDED["016"].body)) if "_links" not in p}, key=str)
-)
+@pytest.mark.parametrize("place", sorted(places(json.loads(RECORDED["016"].body)), key=str))
 def test_every_odd_value_in_every_place_of_an_order(place: tuple[Any, ...]) -> None:
     order = json.loads(RECORDED["016"].body)
     for odd in ODD:
@@ -111,9 +109,7 @@ def test_bytes_changed_at_random(seed: int) -> None:
                 case 1:
                     del changed[at : at + dice.randint(1, 20)]
                 case 2:
-                    changed[at:at] = dice.choice(
-                        (b"-", b"9", b"e9", b"\\u0000", b'"', b"{", b"]", b"null", b"\xed\xa0\x80")
-                    )
+                    changed[at:at] = dice.choice(PIECES)
                 case _:
                     changed[at : at + 4] = bytes(changed[:4])
             changed = changed or bytearray(b" ")
@@ -151,7 +147,6 @@ def test_a_body_cut_anywhere_is_unreadable(number: str) -> None:
         b"NaN",
         b'{"id":NaN}',
         b'{"id":1,"status":"x","currency":"EUR","total":Infinity}',
-        b'{"id":1,"status":"x","currency":"EUR","total":1e400}',
         b'{"id":' + b"9" * 5000 + b"}",
         b"[" * 100_000,
         b'{"a":' * 100_000,
@@ -178,6 +173,8 @@ def test_deep_meta_is_text_or_unreadable(depth: int) -> None:
     ("fields", "complaint"),
     [
         ({"total": "a"}, "$.total: expected a number, found str"),
+        ({"total": "1e400"}, "$.total: expected a number, found str"),
+        ({"total": 10**15}, "$.total: expected a number, found int"),
         ({"currency": None}, "$.currency: expected text, found nothing"),
         ({"line_items": [{"id": 1, "quantity": None}]}, "$.line_items[0].quantity: expected a number, found nothing"),
         ({"line_items": {"id": 1}}, "$.line_items: expected a list, found dict"),

@@ -4,10 +4,10 @@ import base64
 import hmac
 
 import pytest
-from woocommerce_fixtures import RECORDED, SIGNED, Recorded
 
 from connectors.errors import BadSignature
 from connectors.woocommerce.signature import is_ping, verify
+from tests.connectors.woocommerce_fixtures import RECORDED, SIGNED, Recorded
 
 FORM = "application/x-www-form-urlencoded"
 GENUINE = RECORDED["007"]

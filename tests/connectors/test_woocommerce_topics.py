@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import pytest
-from woocommerce_fixtures import FOLDER, observe, written
 
 from connectors.base import Connector, Names
 from connectors.errors import Unreadable
 from connectors.events import CartSeen, Claim, Nothing, OrderGone, OrderSeen, StoreTrouble
 from connectors.woocommerce.connector import WooCommerce
+from tests.connectors.woocommerce_fixtures import FOLDER, observe, written
 
 
 def test_it_is_a_connector() -> None:
@@ -30,6 +30,21 @@ def test_it_is_a_connector() -> None:
 )
 def test_what_a_topic_is_about(topic: str, kind: str | None) -> None:
     assert WooCommerce().kind(topic) == kind
+
+
+@pytest.mark.parametrize(
+    ("topic", "used"),
+    [
+        ("order.created", True),
+        ("cart.updated", True),
+        ("action.woocommerce_order_status_changed", True),
+        ("product.updated", False),
+        ("customer.created", False),
+        ("", False),
+    ],
+)
+def test_which_topics_are_kept(topic: str, used: bool) -> None:
+    assert WooCommerce().uses(topic) is used
 
 
 @pytest.mark.parametrize("topic", ["order.created", "order.updated", "order.restored"])

@@ -1,7 +1,7 @@
 """Bodies of WooCommerce for the tests beside this file.
 
-``recorded/`` holds requests as a WooCommerce 9.9.5 sent them, with made-up customers; ``<topic>__<case>.json`` are bodies
-written by hand after the same shape.
+``recorded/`` holds requests as a WooCommerce 9.9.5 sent them, with made-up customers; ``<topic>__<case>.json`` are
+bodies written by hand after the same shape.
 """
 
 from __future__ import annotations

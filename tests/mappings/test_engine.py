@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
+from functools import cache
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from mappings.conversions import CONVERSIONS
 from mappings.engine import CompiledMapping, Rule, Skip
 from mappings.errors import MappingError
 from mappings.files import compile, parse
@@ -347,3 +352,35 @@ def test_a_compiled_mapping_finds_its_rules_by_kind_and_name() -> None:
     assert paid is not None
     assert (paid.action, paid.on) == ("event", frozenset({"order.paid"}))
     assert mapping.by_name("unknown") is None
+
+
+ANY_JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=12)
+    | st.sampled_from(["2.5", "0", "nl"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["name", "value", "id"]), inner),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(ANY_JSON, st.sampled_from(sorted(CONVERSIONS)), st.sampled_from(sorted(CONVERSIONS)))
+def test_odd_facts_end_in_a_mapping_error_or_in_json(value: Any, first: str, second: str) -> None:
+    rule = one_of_each(first, second)
+    with contextlib.suppress(MappingError):
+        json.dumps(rule.render({"order": value, "options": {"key": value}}))
+
+
+@cache
+def one_of_each(first: str, second: str) -> Rule:
+    steps = f'as = ["{first}", "{second}"]'
+    return rule_of(f"""
+    fields.a = {{ from = "order.value", {steps} }}
+    fields.b = {{ first = ["order[options.key]", "order.id"], {steps} }}
+    fields.c = {{ from = ["order", "order.value"], {steps} }}
+    fields.d = {{ each = "order.value", where = [{{ path = "item", not = 0 }}], \
+fields = {{ id = {{ from = "item.id" }} }} }}
+    """)

@@ -1,0 +1,118 @@
+"""What Gameball's answers mean. Source: docs.gameball.co, status and error codes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from urllib.parse import quote
+
+from app.providers.base import Accepted, Answer, Doubt, Outcome, Payload, Probe, Request, Settings
+from app.providers.errors import Refused, Unauthorized, Unavailable
+from app.providers.money import amount
+from app.providers.texts import said
+
+TIME_EXISTS = 9003
+
+#: What becomes of a documented code (docs.gameball.co, status and error codes); the others are decided by the status.
+_ACCOUNT = frozenset({1000, 1001, 1002, 8000})
+_APPLIED = frozenset({9001, 9004})
+_REFUSED = frozenset(
+    {2000, 3000, 3001, 3003, 3009, 3011, 3016, 4004, 6000, 6001, 7000, 7001, 7004, 9000, 9002, 9003, 9007, 9008}
+)
+_MEANINGS = {
+    1000: "the API key is wrong",
+    1001: "the secret key is wrong or missing",
+    1002: "the keys lack the right to do this",
+    3009: "the customer is inactive",
+    3011: "a limit of the account is reached",
+    6000: "Gameball is switched off for this account",
+    6001: "cashback is switched off for this account",
+    7001: "the customer id exists already",
+    7004: "the guest id exists already",
+    8000: "the account's plan lacks this feature",
+    9000: "the transaction cannot be reversed",
+    9005: "the order to reverse is not known to Gameball",
+    9007: "the time is not acceptable",
+    9008: "there are no points to reverse",
+}
+
+
+def path(settings: Settings, rest: str) -> str:
+    return f"/api/{settings.get('api_version') or 'v4.0'}/integrations/{rest}"
+
+
+def read_order(answer: Answer, payloads: Sequence[Payload]) -> list[Outcome]:
+    body = answer.json()
+    if not isinstance(body, dict) or "rewardedPoints" not in body:
+        return [Accepted()]
+    points = amount(body["rewardedPoints"])
+    return [Accepted(note=f"{points.normalize():f} points" if points else "accepted, no points")]
+
+
+def _code(answer: Answer) -> int | None:
+    body = answer.json()
+    code = body.get("code") if isinstance(body, dict) else None
+    text = str(code)
+    return int(text) if text.isascii() and text.isdigit() else None
+
+
+def refused(answer: Answer) -> Outcome | None:
+    """The code decides, the status only where there is none."""
+    code = _code(answer)
+    if code is None:
+        return None
+    text = f"Gameball answered {answer.status}, code {code}: {_MEANINGS.get(code) or said(answer)}"
+    if code in _ACCOUNT:
+        return Unauthorized(text)
+    if code == 2001:
+        return Unavailable("another request for this customer is running", retry_after=2.0)
+    if code in {4000, 4500}:
+        return Unavailable(text, attempts=3)
+    if code == 9005:
+        return Unavailable(text, retry_after=30.0, attempts=3)
+    return Refused(text) if code in _REFUSED else None
+
+
+def booking_refused(answer: Answer) -> Outcome | None:
+    """Orders and refunds carry their own ids: a second arrival is refused, which proves the first."""
+    if _code(answer) in _APPLIED:
+        return Accepted(note="already applied")
+    return refused(answer)
+
+
+# --- "transaction time exists" ----------------------------------------------------------------------------------------
+
+
+def doubt_of(order: str, ours: str, time: str) -> Callable[[Answer, Payload, Settings], Doubt | None]:
+    """Code 9003 means our own first arrival, or another transaction of that moment: look, else move the time."""
+
+    def doubt(answer: Answer, payload: Payload, settings: Settings) -> Doubt | None:
+        if _code(answer) != TIME_EXISTS:
+            return None
+        return Doubt(
+            probe=transactions_of(str(payload[order]), str(payload[ours]), settings),
+            otherwise={**payload, time: later(str(payload[time]))},
+        )
+
+    return doubt
+
+
+def transactions_of(order_id: str, transaction_id: str, settings: Settings) -> Probe:
+    def read(answer: Answer) -> str:
+        if answer.status == 404:
+            return "absent"
+        body = answer.json() if answer.status == 200 else None
+        found = body.get("transactions") if isinstance(body, dict) else None
+        if not isinstance(found, list):
+            return "unknown"
+        ids = {str(each.get("transactionId")) for each in found if isinstance(each, dict)}
+        return "applied" if transaction_id in ids else "absent"
+
+    where = path(settings, f"orders/{quote(order_id, safe='')}/transactions")
+    return Probe(request=Request(method="GET", path=where), read=read)
+
+
+def later(time: str) -> str:
+    """``time`` moved by a millisecond."""
+    moment = datetime.fromisoformat(time.replace("Z", "+00:00")) + timedelta(milliseconds=1)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
