@@ -1,9 +1,13 @@
-"""Conversions of amounts and numbers. Amounts are decimal text, as in the facts: ``114.95``, ``-2``, ``33.057851``."""
+"""Conversions of amounts and numbers. Amounts are decimal text, as in the facts: ``114.95``, ``-2``, ``33.057851``.
+
+The amounts of one order are read again for every destination, and prices again for every order: hence the caches.
+"""
 
 from __future__ import annotations
 
 import re
 from decimal import ROUND_HALF_UP, Context, Decimal
+from functools import lru_cache
 from typing import Any
 
 from mappings.errors import MappingError, kind_of
@@ -17,12 +21,15 @@ _WIDE = Context(prec=80, rounding=ROUND_HALF_UP)  #: room for sums of the longes
 
 def number(value: Any) -> int | float:
     """Decimal text as a JSON number: whole where it is whole; more than 15 digits would not survive and are refused."""
-    text = _decimal_text(value)
-    whole, _, places = text.partition(".")
-    places = places.rstrip("0")
-    if len((whole.lstrip("-") + places).lstrip("0")) > _EXACT:
+    return _number(value if value.__class__ is str else _decimal_text(value))
+
+
+@lru_cache(maxsize=4096)
+def _number(text: str) -> int | float:
+    whole, _, places = _decimal_text(text).partition(".")
+    if len(text) > _EXACT and len((whole.lstrip("-") + places.rstrip("0")).lstrip("0")) > _EXACT:
         raise MappingError(f"a number of more than {_EXACT} digits cannot be sent exactly")
-    return float(f"{whole}.{places}") if places else int(whole)
+    return float(text) if places.strip("0") else int(whole)
 
 
 def integer(value: Any) -> int:
@@ -35,12 +42,12 @@ def integer(value: Any) -> int:
 
 def round2(value: Any) -> str:
     """At most two places, half up (away from zero)."""
-    return _rounded(value, _CENT)
+    return _rounded(value if value.__class__ is str else _decimal_text(value), _CENT)
 
 
 def round6(value: Any) -> str:
     """At most six places, half up (away from zero)."""
-    return _rounded(value, _MILLIONTH)
+    return _rounded(value if value.__class__ is str else _decimal_text(value), _MILLIONTH)
 
 
 def total(value: Any) -> str:
@@ -75,8 +82,9 @@ def id_number(value: Any) -> int | str:
 _CENT, _MILLIONTH = Decimal("0.01"), Decimal("0.000001")
 
 
-def _rounded(value: Any, unit: Decimal) -> str:
-    return _plain(Decimal(_decimal_text(value)).quantize(unit, context=_WIDE))
+@lru_cache(maxsize=4096)
+def _rounded(text: str, unit: Decimal) -> str:
+    return _plain(Decimal(_decimal_text(text)).quantize(unit, context=_WIDE))
 
 
 def _plain(value: Decimal) -> str:

@@ -60,6 +60,9 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def _one_of(read: Read, wanted: Sequence[Any]) -> Test:
+    if len(wanted) == 1 and isinstance(wanted[0], bool):
+        only = wanted[0]
+        return lambda facts: read(facts) is only
     if all(isinstance(each, str) for each in wanted):
         texts = frozenset(wanted)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from mappings.errors import MappingError, kind_of
@@ -33,8 +34,13 @@ def _parts(value: Any) -> tuple[str, str]:
     """The moment in UTC to the second, and its milliseconds."""
     if not isinstance(value, str):
         raise MappingError(f"{kind_of(value)} is not a moment")
+    return _read(value)
+
+
+@lru_cache(maxsize=1024)  # every destination reads the same moments of an order
+def _read(given: str) -> tuple[str, str]:
     try:
-        moment = datetime.fromisoformat(value)
+        moment = datetime.fromisoformat(given)
         if moment.tzinfo is None:
             raise MappingError("a moment needs its offset from UTC, or Z")
         text = moment.astimezone(UTC).isoformat(timespec="milliseconds")

@@ -162,7 +162,9 @@ def _connect(connection: HTTPConnection) -> socket.socket:
         sock = _Timed(family, kind, protocol)
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.settimeout(left / (len(addresses) - place))  # one that swallows packets must not use up the others' time
+            sock.settimeout(
+                left / (len(addresses) - place)
+            )  # one that swallows packets must not use up the others' time
             sock.connect(address)
         except OSError as error:
             sock.close()

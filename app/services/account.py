@@ -271,12 +271,13 @@ class _Page:
             self._note(EventState.IGNORED, "older than what is known of this cart", cart["id"])
             row.state = pack(state)
             return
-        same = known is not None and known.get("content") == cart.get("content")
+        same = known is not None and all(known.get(name) == cart.get(name) for name in ("content", *IDENTITY))
         row.state = pack({**state, "cart": cart})
         if same:
             self._note(EventState.IGNORED, "the cart did not change", cart["id"])
             return
-        key = f"cart:{cart['id']}:{cart.get('updated_at')}:{cart.get('content')}"
+        # The webhook stands in the key too: a cart may change and change back within its platform's second.
+        key = f"{cart.get('updated_at')}:{self._webhook.id}"
         self._event(
             Change(kind=Kind.CART_UPDATED, key=key, occurred_at=cart.get("updated_at"), facts={"cart": cart}),
             cart["id"],

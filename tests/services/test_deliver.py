@@ -1,0 +1,520 @@
+"""What happens to a delivery, by what comes of its call; over real HTTP to simulated providers."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+
+from app.models import Attempt, Delivery, Destination
+from app.services import deliver, replay
+from app.services.deliver import HORIZON, LEASE, backoff
+from tests.bodies import woocommerce_order
+from tests.rig import Rig
+
+
+@pytest.fixture
+def shop(rig: Rig) -> int:
+    return rig.shop("woocommerce")
+
+
+def order(rig: Rig, shop: int, order_id: int = 1, **changes: Any) -> None:
+    assert rig.woocommerce(shop, "order.updated", woocommerce_order(order_id, **changes)) == "stored"
+
+
+def faults(rig: Rig, provider: str, *plan: dict[str, Any]) -> None:
+    rig.simulators.app.set_faults(provider, list(plan))
+
+
+def attempts(rig: Rig) -> list[tuple[str, str | None, int | None]]:
+    with rig.db.read() as session:
+        return [
+            (each.purpose, each.outcome, each.status) for each in session.scalars(select(Attempt).order_by(Attempt.id))
+        ]
+
+
+def kill(rig: Rig) -> None:
+    """As `kill -9` between the call and its settling: what came back is lost, leases stay and run out."""
+    rig.deliverer._pool.shutdown(wait=True)
+    rig.deliverer = rig.new_deliverer()
+    with rig.db.write() as session:
+        session.execute(
+            update(Delivery)
+            .where(Delivery.leased_until.is_not(None))
+            .values(leased_until=datetime.now(UTC) - timedelta(seconds=1))
+        )
+
+
+def sprii_reports(rig: Rig) -> dict[str, int]:
+    """How often each order was counted at Sprii."""
+    account = rig.simulators.app.state("sprii")["state"].get("sprii-key", {"orders": {}})
+    return {id_: each["times"] for orders in account["orders"].values() for id_, each in orders.items()}
+
+
+# --- what an answer means ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["500", "502", "503", "429", "408", "425", "drop_before"])
+def test_what_passes_is_tried_again(rig: Rig, shop: int, kind: str) -> None:
+    rig.switch_on(shop, "seeka")
+    faults(rig, "seeka", {"kind": kind, "times": 2})
+    order(rig, shop)
+    rig.work()
+    assert rig.states() == [("order", "delivered", "queued by Seeka")]
+    assert [outcome for _, outcome, _ in attempts(rig)][-1] == "accepted"
+    assert len(attempts(rig)) == 3
+
+
+@pytest.mark.parametrize("kind", ["400", "404", "422", "301", "410"])
+def test_a_refusal_is_final_until_a_person_decides(rig: Rig, shop: int, kind: str) -> None:
+    rig.switch_on(shop, "seeka")
+    faults(rig, "seeka", {"kind": kind, "times": 1})
+    order(rig, shop)
+    rig.work()
+    ((action, state, reason),) = rig.states()
+    assert (action, state) == ("order", "dead")
+    assert reason is not None
+    assert kind in reason
+
+
+def test_retry_after_is_kept_to(rig: Rig, shop: int) -> None:
+    rig.switch_on(shop, "seeka")
+    faults(rig, "seeka", {"kind": "429", "times": 1, "retry_after": 40})
+    order(rig, shop)
+    rig.work(settled="seeka")
+    (delivery,) = rig.deliveries()
+    wait = datetime.fromisoformat(delivery["next_attempt_at"]) - datetime.now(UTC)
+    assert timedelta(seconds=35) < wait <= timedelta(seconds=40)
+
+
+def test_waits_double_with_jitter_and_end_at_four_hours() -> None:
+    for attempt, longest in ((1, 2), (2, 4), (5, 32), (30, 14400)):
+        waits = [backoff(attempt, None) for _ in range(200)]
+        assert longest / 2 <= min(waits) < max(waits) <= longest
+    assert backoff(1, 90.0) == 90.0
+
+
+def test_after_ten_days_it_is_dead(rig: Rig, shop: int) -> None:
+    rig.switch_on(shop, "seeka")
+    faults(rig, "seeka", {"kind": "503"})
+    order(rig, shop)
+    rig.account()
+    with rig.db.write() as session:
+        session.execute(update(Delivery).values(since=datetime.now(UTC) - HORIZON))
+    rig.work()
+    assert [state for _, state, _ in rig.states()] == ["dead"]
+
+
+# --- held, and drained ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["401", "403"])
+def test_refused_credentials_hold_the_destination_and_their_mending_drains_it_in_order(
+    rig: Rig, shop: int, kind: str
+) -> None:
+    rig.switch_on(shop, "gameball")
+    faults(rig, "gameball", {"kind": kind, "times": 1})
+    order(rig, shop)
+    rig.work()
+    order(rig, shop, 2)
+    order(rig, shop, minute=1, refunds=((9, "30.00"),))
+    rig.account()
+    assert [state for _, state, _ in rig.states()] == ["held", "held", "held"]
+    with rig.db.read() as session:
+        assert session.scalar(select(Destination.held)) is not None
+    rig.deliverer.work()
+    assert len(rig.received("gameball")) == 1
+
+    rig.set(shop, "gameball", secret_key="mended")
+    rig.work()
+    assert [(state, reason) for _, state, reason in rig.states()] == [
+        ("delivered", "80 points"),
+        ("delivered", "80 points"),
+        ("delivered", None),
+    ]
+    mine = [
+        each for each in rig.received("gameball")[1:] if "1" in (each.get("orderId"), each.get("reverseTransactionId"))
+    ]
+    assert ["orderId" in each for each in mine] == [True, False]
+    assert rig.violations() == []
+
+
+def test_what_is_held_does_not_expire(rig: Rig, shop: int) -> None:
+    rig.switch_on(shop, "seeka")
+    faults(rig, "seeka", {"kind": "401", "times": 1}, {"kind": "503", "times": 1})
+    order(rig, shop)
+    rig.work()
+    with rig.db.write() as session:
+        session.execute(update(Delivery).values(since=datetime.now(UTC) - 2 * HORIZON))
+    rig.set(shop, "seeka", public_key="mended")
+    rig.work()
+    assert [state for _, state, _ in rig.states()] == ["delivered"]
+
+
+def test_a_held_destination_is_tried_again_by_itself_now_and_then(rig: Rig, shop: int) -> None:
+    rig.switch_on(shop, "seeka")
+    faults(rig, "seeka", {"kind": "401", "times": 1})
+    order(rig, shop)
+    rig.work()
+    with rig.db.write() as session:
+        assert deliver.try_held(session, datetime.now(UTC)) == 0
+        assert deliver.try_held(session, datetime.now(UTC) + deliver.PROBE_EVERY) == 1
+    rig.make_due()
+    rig.work()
+    assert [state for _, state, _ in rig.states()] == ["delivered"]
+
+
+def test_an_order_in_a_foreign_currency_is_held_and_others_go_on(rig: Rig, shop: int) -> None:
+    rig.switch_on(shop, "gameball", account_currency="DKK")
+    order(rig, shop, 1, currency="EUR")
+    order(rig, shop, 2)
+    rig.work()
+    by_order = {each["order"]: (each["state"], each["reason"]) for each in rig.deliveries()}
+    assert by_order["2"] == ("delivered", "80 points")
+    assert by_order["1"][0] == "held"
+    assert "EUR" in (by_order["1"][1] or "")
+    rig.set(shop, "gameball", account_currency="")
+    rig.work()
+    assert {each["state"] for each in rig.deliveries()} == {"delivered"}
+
+
+# --- lost answers -----------------------------------------------------------------------------------------------------
+
+
+def test_a_lost_answer_at_sprii_is_asked_about_and_never_counted_twice(rig: Rig, shop: int) -> None:
+    rig.switch_on(shop, "sprii")
+    faults(rig, "sprii", {"kind": "drop_after", "times": 1})
+    order(rig, shop)
+    rig.work()
+    assert rig.states() == [("process_orders", "delivered", "confirmed by asking the provider after a lost answer")]
+    assert sprii_reports(rig) == {"1": 1}
+    assert attempts(rig) == [("send", "answer lost", None), ("ask", "applied", 200)]
+
+
+def test_what_sprii_never_got_is_sent_again_after_asking(rig: Rig, shop: int) -> None:
+    rig.switch_on(shop, "sprii")
+    faults(rig, "sprii", {"kind": "drop_before", "times": 1})
+    order(rig, shop)
+    rig.work()
+    assert [state for _, state, _ in rig.states()] == ["delivered"]
+    assert sprii_reports(rig) == {"1": 1}
+    assert attempts(rig) == [("send", "answer lost", None), ("ask", "absent", 404), ("send", "accepted", 200)]
+
+
+def test_where_asking_does_not_tell_a_person_decides(rig: Rig, shop: int) -> None:
+    rig.switch_on(shop, "sprii")
+    faults(
+        rig,
+        "sprii",
+        {"kind": "drop_after", "times": 1, "path": "processOrders"},
+        {"kind": "500", "path": "/orders/"},
+    )
+    order(rig, shop)
+    rig.work()
+    assert rig.states() == [
+        ("process_orders", "unknown", "sent, the answer was lost, and asking the provider did not tell")
+    ]
+    assert sprii_reports(rig) == {"1": 1}
+
+
+@pytest.mark.parametrize("provider", ["gameball", "seeka", "spotler", "esputnik"])
+def test_where_a_repeat_does_no_harm_a_lost_answer_is_sent_again(rig: Rig, shop: int, provider: str) -> None:
+    rig.switch_on(shop, provider)
+    faults(rig, provider, {"kind": "drop_after", "times": 1})
+    order(rig, shop)
+    rig.work()
+    assert {each["state"] for each in rig.deliveries()} <= {"delivered", "skipped"}
+    assert len(rig.received(provider)) == 2
+    assert rig.violations() == []
+
+
+def test_gameball_points_are_given_once_whatever_is_lost(rig: Rig, shop: int) -> None:
+    rig.switch_on(shop, "gameball")
+    faults(rig, "gameball", {"kind": "drop_after", "times": 3})
+    order(rig, shop, refunds=((9, "30.00"),))
+    rig.work()
+    account = rig.simulators.app.state("gameball")["state"]["gameball-key"]
+    assert [(each["points"], each["refunded"]) for each in account["orders"].values()] == [(50, 30.0)]
+
+
+# --- killed -----------------------------------------------------------------------------------------------------------
+
+
+def test_killed_after_the_call_sprii_is_asked_and_nothing_counts_twice(rig: Rig, shop: int) -> None:
+    rig.switch_on(shop, "sprii")
+    order(rig, shop)
+    rig.account()
+    rig.deliverer.work()
+    kill(rig)
+    rig.work()
+    assert sprii_reports(rig) == {"1": 1}
+    assert attempts(rig) == [("send", "answer lost", None), ("ask", "applied", 200)]
+
+
+def test_killed_before_the_call_went_out_it_is_sent_once(rig: Rig, shop: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig.switch_on(shop, "sprii")
+    order(rig, shop)
+    rig.account()
+    monkeypatch.setattr(rig.deliverer, "_make", lambda call: None)
+    rig.deliverer.work()
+    assert attempts(rig) == [("send", None, None)]
+    kill(rig)
+    rig.work()
+    assert sprii_reports(rig) == {"1": 1}
+
+
+def test_a_living_lease_is_respected(rig: Rig, shop: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig.switch_on(shop, "seeka")
+    order(rig, shop)
+    rig.account()
+    monkeypatch.setattr(rig.deliverer, "_make", lambda call: None)
+    rig.deliverer.work()
+    other = rig.new_deliverer()
+    assert other.work() == 0
+    other.close()
+    assert LEASE.total_seconds() < 60
+
+
+def test_a_result_that_comes_after_its_lease_ran_out_changes_nothing(rig: Rig, shop: int) -> None:
+    rig.switch_on(shop, "seeka")
+    faults(rig, "seeka", {"kind": "delay", "seconds": 0.5, "times": 1})
+    order(rig, shop)
+    rig.account()
+    rig.deliverer.work()
+    with rig.db.write() as session:
+        session.execute(update(Delivery).values(leased_until=datetime.now(UTC) - timedelta(seconds=1)))
+    other = rig.new_deliverer()
+    until = time.monotonic() + 10
+    while not other.work() or rig.deliveries()[0]["state"] != "delivered":
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    other.close()
+    delivered_at = rig.deliveries()[0]["delivered_at"]
+    time.sleep(0.6)
+    rig.deliverer.work()
+    assert [(each["state"], each["delivered_at"]) for each in rig.deliveries()] == [("delivered", delivered_at)]
+
+
+# --- order, collapse, once --------------------------------------------------------------------------------------------
+
+
+def test_a_refund_waits_for_its_purchase(rig: Rig, shop: int) -> None:
+    rig.switch_on(shop, "gameball")
+    faults(rig, "gameball", {"kind": "503", "times": 3, "path": "/orders"})
+    order(rig, shop)
+    rig.account()
+    order(rig, shop, minute=1, refunds=((9, "30.00"),))
+    rig.work()
+    taken = [each for each in rig.simulators.app.requests("gameball") if each["status"] == 200]
+    assert [each["path"].rpartition("/")[2] for each in taken] == ["orders", "refund"]
+
+
+def test_a_refund_of_what_was_never_given_is_not_sent(rig: Rig, shop: int) -> None:
+    rig.switch_on(shop, "gameball")
+    faults(rig, "gameball", {"kind": "400", "times": 1})
+    order(rig, shop)
+    rig.work()
+    order(rig, shop, minute=1, refunds=((9, "30.00"),))
+    rig.work()
+    assert [(state, reason) for _, state, reason in rig.states()][1:] == [("skipped", "nothing_to_reverse")]
+
+
+def test_a_cancellation_takes_back_only_what_refunds_left(rig: Rig, shop: int) -> None:
+    rig.switch_on(shop, "gameball")
+    order(rig, shop)
+    rig.work()
+    order(rig, shop, minute=1, refunds=((9, "30.00"),))
+    rig.work()
+    order(rig, shop, minute=2, refunds=((9, "30.00"),), status="cancelled")
+    rig.work()
+    assert [each["refundAmount"] for each in rig.received("gameball")[1:]] == [30, 50]
+    assert rig.violations() == []
+
+
+def test_a_refund_after_a_cancellation_takes_nothing_twice(rig: Rig, shop: int) -> None:
+    rig.switch_on(shop, "gameball")
+    order(rig, shop)
+    rig.work()
+    order(rig, shop, minute=1, status="cancelled")
+    rig.work()
+    order(rig, shop, minute=2, status="refunded", refunds=((9, "80.00"),))
+    rig.work()
+    assert [each["refundAmount"] for each in rig.received("gameball")[1:]] == [80]
+    assert rig.states()[-1] == ("refund", "skipped", "nothing_to_reverse")
+
+
+def test_only_the_newest_unsent_state_goes_to_esputnik(rig: Rig, shop: int) -> None:
+    rig.switch_on(shop, "esputnik")
+    order(rig, shop, paid=False, status="pending")
+    order(rig, shop, minute=1)
+    order(rig, shop, minute=2, status="completed", date_completed_gmt="2026-11-21T02:12:08")
+    rig.work()
+    assert [each["orders"][0]["status"] for each in rig.received("esputnik")] == ["DELIVERED"]
+    assert [(state, reason) for _, state, reason in rig.states()] == [
+        ("skipped", "superseded"),
+        ("skipped", "superseded"),
+        ("delivered", None),
+    ]
+
+
+def test_esputnik_is_not_called_when_neither_status_nor_money_changed(rig: Rig, shop: int) -> None:
+    rig.switch_on(shop, "esputnik")
+    order(rig, shop)
+    rig.work()
+    order(rig, shop, minute=1, customer_note="please ring")
+    rig.work()
+    assert len(rig.received("esputnik")) == 1
+    assert rig.states()[-1] == ("orders", "skipped", "unchanged")
+
+
+def test_one_bad_order_in_a_batch_does_not_sink_the_rest(rig: Rig, shop: int) -> None:
+    rig.switch_on(shop, "esputnik")
+    faults(rig, "esputnik", {"kind": "partial", "times": 1})
+    for order_id in (1, 2, 3):
+        order(rig, shop, order_id)
+    rig.work()
+    assert sorted(each["state"] for each in rig.deliveries() if each["reason"] != "superseded") == [
+        *("dead", "delivered", "delivered"),
+    ]
+
+
+def test_a_batch_refused_as_a_whole_goes_out_singly(rig: Rig, shop: int) -> None:
+    rig.switch_on(shop, "seeka")
+    faults(rig, "seeka", {"kind": "400", "times": 1}, {"kind": "400", "contains": "order_2"})
+    for order_id in (1, 2, 3):
+        order(rig, shop, order_id)
+    rig.work()
+    assert {each["order"]: each["state"] for each in rig.deliveries()} == {
+        "1": "delivered",
+        "2": "dead",
+        "3": "delivered",
+    }
+
+
+def test_gameball_gets_one_call_at_a_time_per_customer(rig: Rig, shop: int) -> None:
+    rig.switch_on(shop, "gameball")
+    faults(rig, "gameball", {"kind": "delay", "seconds": 0.05})
+    for order_id in range(1, 9):
+        order(rig, shop, order_id, customer_id=order_id % 2 + 5)
+    rig.work()
+    assert {each["state"] for each in rig.deliveries()} == {"delivered"}
+    assert rig.violations() == []
+
+
+def test_a_destination_that_hangs_does_not_delay_another(rig: Rig, shop: int) -> None:
+    rig.switch_on(shop, "seeka", "spotler")
+    faults(rig, "seeka", {"kind": "delay", "seconds": 3})
+    for order_id in range(1, 31):
+        order(rig, shop, order_id)
+    started = time.monotonic()
+    _until_delivered(rig, "spotler", 30)
+    assert time.monotonic() - started < 2.5
+
+
+def _until_delivered(rig: Rig, provider: str, count: int) -> None:
+    rig.account()
+    until = time.monotonic() + 10
+    while len(rig.deliveries(provider=provider, state="delivered")) < count:
+        assert time.monotonic() < until
+        if not rig.deliverer.work():
+            time.sleep(0.005)
+
+
+def test_after_five_failures_in_a_row_a_destination_pauses(rig: Rig, shop: int) -> None:
+    rig.switch_on(shop, "spotler")
+    faults(rig, "spotler", {"kind": "503"})
+    for order_id in range(1, 400):
+        order(rig, shop, order_id)
+    rig.deliverer.close()
+    rig.deliverer = rig.new_deliverer(factor=1.0)
+    rig.account()
+    until = time.monotonic() + 2.5
+    while time.monotonic() < until:
+        rig.deliverer.work()
+        time.sleep(0.01)
+    assert 1 <= len(rig.received("spotler")) <= 12
+
+
+def test_the_declared_limit_of_a_merchant_is_kept(rig: Rig, shop: int) -> None:
+    rig.switch_on(shop, "gameball")
+    rig.deliverer.close()
+    rig.deliverer = rig.new_deliverer(factor=0.2)  # 6 a second
+    for order_id in range(1, 40):
+        order(rig, shop, order_id, customer_id=order_id)
+    rig.account()
+    until = time.monotonic() + 2.0
+    while time.monotonic() < until:
+        if not rig.deliverer.work():
+            time.sleep(0.005)
+    assert 10 <= len(rig.received("gameball")) <= 18
+
+
+# --- modes ------------------------------------------------------------------------------------------------------------
+
+
+def test_shadow_builds_and_sends_nothing(rig: Rig, shop: int) -> None:
+    rig.switch_on(shop, "sprii", mode="shadow")
+    order(rig, shop)
+    rig.work()
+    (delivery,) = rig.deliveries()
+    assert (delivery["state"], delivery["payload"]["spriiOrderNumber"]) == ("shadow", "5934-14")
+    assert rig.received("sprii") == []
+
+
+def test_what_shadow_collected_can_be_sent_later(rig: Rig, shop: int) -> None:
+    rig.switch_on(shop, "sprii", mode="shadow")
+    order(rig, shop)
+    rig.work()
+    rig.set(shop, "sprii", mode="live")
+    with rig.db.write() as session:
+        chosen = replay.choose(session, shop_id=shop, state="shadow")
+        assert replay.replay(session, chosen, force=False, dry_run=False)["replayed"] == 1
+    rig.work()
+    assert sprii_reports(rig) == {"1": 1}
+
+
+def test_switched_off_waits_and_switched_on_again_goes_on(rig: Rig, shop: int) -> None:
+    rig.switch_on(shop, "seeka")
+    order(rig, shop)
+    rig.account()
+    rig.set(shop, "seeka", mode="off")
+    rig.deliverer.work()
+    assert rig.states() == [("order", "held", "the destination is off")]
+    order(rig, shop, 2)
+    rig.account()
+    rig.set(shop, "seeka", mode="live")
+    rig.work()
+    assert [(each["order"], each["state"]) for each in rig.deliveries()] == [("1", "delivered")]
+
+
+def test_switching_on_starts_with_what_comes_or_with_the_last_days(rig: Rig, shop: int) -> None:
+    order(rig, shop)
+    rig.account()
+    rig.switch_on(shop, "sprii")
+    rig.work()
+    assert rig.deliveries() == []
+    rig.set(shop, "sprii", last_days=30)
+    rig.work()
+    assert sprii_reports(rig) == {"1": 1}
+    rig.set(shop, "sprii", last_days=30)
+    rig.work()
+    assert sprii_reports(rig) == {"1": 1}
+
+
+def test_a_second_report_needs_force(rig: Rig, shop: int) -> None:
+    rig.switch_on(shop, "sprii")
+    order(rig, shop)
+    rig.work()
+    with rig.db.write() as session:
+        chosen = replay.choose(session, ids=[1])
+        refused = replay.replay(session, chosen, force=False, dry_run=False)
+    assert (refused["replayed"], refused["refused"]) == (0, [1])
+    rig.work()
+    assert sprii_reports(rig) == {"1": 1}
+    with rig.db.write() as session:
+        assert replay.replay(session, replay.choose(session, ids=[1]), force=True, dry_run=False)["replayed"] == 1
+    rig.work()
+    assert sprii_reports(rig) == {"1": 2}
