@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from enum import StrEnum
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from alembic.util import CommandError
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
-from app import factory, logs
+from app import console, factory, logs
 from app.config import ConfigError, read_config
 from app.factory import Parts
-from app.models import Mode
+from app.models import DeliveryState, EventState, Mode
+from app.providers.registry import PROVIDERS
 from app.services import configure, preview, replay, show
 from app.services.deliver import release
-from app.services.errors import NotFound, Wrong
+from app.services.errors import Failed, NotFound, Wrong
 from app.services.secrets import Locked
 from mappings.errors import MappingError
 
@@ -35,42 +40,41 @@ class Tillwire(click.Group):
         except (ConfigError, Wrong) as error:
             click.echo(f"tillwire: {error}", err=True)
             raise SystemExit(2) from None
-        except (NotFound, MappingError, Locked) as error:
+        except (NotFound, Failed, MappingError, Locked) as error:
             click.echo(f"tillwire: {error}", err=True)
+            raise SystemExit(1) from None
+        except (OperationalError, InterfaceError) as error:
+            cause = " ".join(str(error.orig).split())
+            click.echo(f"tillwire: DATABASE_URL: the database does not answer ({cause})", err=True)
+            raise SystemExit(1) from None
+        except CommandError as error:
+            click.echo(f"tillwire: the database was made by another version of Tillwire ({error})", err=True)
             raise SystemExit(1) from None
 
 
-def output(command: F) -> F:
-    """``--json``: the command's value as one JSON document; otherwise as lines for people."""
-
-    @click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
-    @wraps(command)
-    def wrapped(*args: Any, as_json: bool, **kwargs: Any) -> None:
-        value = command(*args, **kwargs)
-        if as_json:
-            click.echo(json.dumps(value, ensure_ascii=False))
-        else:
-            click.echo(value["text"] if set(value) == {"text"} else _lines(value))
-
-    return wrapped  # type: ignore[return-value]
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 
 
-def _lines(value: Any) -> str:
-    lists = [(name, each) for name, each in value.items() if isinstance(each, list)]
-    if len(value) == 1 and lists:
-        name, rows = lists[0]
-        return "\n".join(_line(row) for row in rows) if rows else f"no {name}"
-    return json.dumps(value, ensure_ascii=False, indent=2)
+def output_as(people: Callable[[Mapping[str, Any]], str]) -> Callable[[F], F]:
+    """``--json``: the command's value as one JSON document; otherwise ``people`` makes text of it."""
+
+    def decorated(command: F) -> F:
+        @_as_json
+        @wraps(command)
+        def wrapped(*args: Any, as_json: bool, **kwargs: Any) -> None:
+            value = command(*args, **kwargs)
+            _print(value, as_json, people(value) if not as_json else "")
+
+        return wrapped  # type: ignore[return-value]
+
+    return decorated
 
 
-def _line(row: Any) -> str:
-    if not isinstance(row, dict):
-        return str(row)
-    return "  ".join(
-        f"{name}={json.dumps(v, ensure_ascii=False) if isinstance(v, dict | list) else v}"
-        for name, v in row.items()
-        if v is not None
-    )
+output = output_as(console.page)
+
+
+def _print(value: Mapping[str, Any], as_json: bool, text: str) -> None:
+    click.echo(json.dumps(value, ensure_ascii=False) if as_json else text)
 
 
 @contextmanager
@@ -98,7 +102,7 @@ def writing() -> Iterator[tuple[Parts, Session]]:
         yield opened, session
 
 
-class Time(click.ParamType):
+class Time(click.ParamType[datetime]):
     """ISO 8601; without an offset it is read as UTC."""
 
     name = "time"
@@ -113,6 +117,40 @@ class Time(click.ParamType):
         return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
+def _states(choices: Iterable[StrEnum]) -> click.Choice[str]:
+    return click.Choice([each.value for each in choices])
+
+
+_PROVIDER = click.Choice(list(PROVIDERS))
+#: Past it a database takes no number for an id.
+_ID = click.IntRange(1, 2**63 - 1)
+
+
+def _host() -> str:
+    return os.environ.get("HOST", "").strip() or "127.0.0.1"
+
+
+def _port() -> int:
+    given = os.environ.get("PORT", "").strip() or "8000"
+    if not (given.isascii() and given.isdecimal()) or len(given) > 5 or int(given) > 65535:
+        raise ConfigError(f"PORT is {given!r}: set it to a number from 0 to 65535")
+    return int(given)
+
+
+def _address(command: F) -> F:
+    port = click.option(
+        "--port",
+        type=click.IntRange(0, 65535),
+        default=_port,
+        show_default="8000, or PORT of the environment",
+        help="0 takes a free one.",
+    )
+    host = click.option(
+        "--host", default=_host, show_default="127.0.0.1, or HOST of the environment", help="Address to listen on."
+    )
+    return host(port(command))
+
+
 @click.group(cls=Tillwire, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="tillwire")
 def main() -> None:
@@ -123,34 +161,38 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--host", envvar="HOST", default="127.0.0.1", show_default=True)
-@click.option("--port", envvar="PORT", type=click.IntRange(0, 65535), default=8000, show_default=True)
+@_address
 @click.option("--no-worker", is_flag=True, help="Serve only; `tillwire worker` does the rest.")
-def serve(host: str, port: int, no_worker: bool) -> None:
-    """Serve web and worker in one process."""
+@_as_json
+def serve(host: str, port: int, no_worker: bool, as_json: bool) -> None:
+    """Serve web and worker in one process, until Ctrl-C or SIGTERM."""
     from app import serving
 
+    def tell(url: str, text: str) -> None:
+        _print({"url": url, "worker": not no_worker}, as_json, text)
+
     with parts() as opened:
-        serving.serve(opened, host=host, port=port, with_worker=not no_worker)
+        serving.serve(opened, host=host, port=port, with_worker=not no_worker, tell=tell)
 
 
 @main.command()
-def worker() -> None:
-    """Run a worker by itself."""
+@_as_json
+def worker(as_json: bool) -> None:
+    """Run a worker by itself, beside `tillwire serve --no-worker` or another WSGI server."""
     from app import serving
 
     with parts() as opened:
-        serving.work(opened)
+        serving.work(opened, tell=lambda text: _print({"worker": True}, as_json, text))
 
 
 @main.command()
-@click.option("--host", envvar="HOST", default="127.0.0.1", show_default=True)
-@click.option("--port", envvar="PORT", type=click.IntRange(1, 65535), default=8000, show_default=True)
-def demo(host: str, port: int) -> None:
+@_address
+@_as_json
+def demo(host: str, port: int, as_json: bool) -> None:
     """Tillwire with simulated providers and made-up shops, on a database of its own."""
     from app import demo as everything
 
-    everything.run(host=host, port=port)
+    everything.run(host=host, port=port, tell=lambda value, text: _print(value, as_json, text))
 
 
 # shops
@@ -360,13 +402,13 @@ def mappings_reset(shop: str, provider: str) -> Any:
 @click.argument("provider")
 @click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--last", type=click.IntRange(1, 1000), default=50, show_default=True, help="How many events.")
-@output
+@output_as(console.comparison)
 def mappings_preview(shop: str, provider: str, file: Path | None, last: int) -> Any:
     """Payloads now and then, with differences and complaints; sends nothing."""
     with reading() as (opened, session):
         row, declared = configure.find_shop(session, shop), configure.find_provider(provider)
-        text = _text(file) if file else None
-        return {"events": preview.preview(session, opened.router, row, declared, text, last=last)}
+        own = (_text(file), file.name) if file else None
+        return {"events": preview.preview(session, opened.router, row, declared, own, last=last)}
 
 
 def _text(file: Path) -> str:
@@ -387,7 +429,7 @@ def orders() -> None:
 @orders.command("show")
 @click.argument("shop")
 @click.argument("order")
-@output
+@output_as(console.timeline)
 def orders_show(shop: str, order: str) -> Any:
     """An order's timeline. ORDER is the platform's id or the number on the receipt."""
     with reading() as (_, session):
@@ -400,10 +442,10 @@ def events() -> None:
 
 
 @events.command("list")
-@click.option("--shop")
-@click.option("--order")
-@click.option("--state")
-@click.option("--limit", type=click.IntRange(1))
+@click.option("--shop", help="Its number or domain.")
+@click.option("--order", help="The platform's id, or the number on the receipt.")
+@click.option("--state", type=_states(EventState))
+@click.option("--limit", type=_ID, help="Only the newest N.")
 @output
 def events_list(shop: str | None, order: str | None, state: str | None, limit: int | None) -> Any:
     """Events, oldest first."""
@@ -418,36 +460,47 @@ def deliveries() -> None:
 
 
 @deliveries.command("list")
-@click.option("--shop")
-@click.option("--provider")
-@click.option("--order")
-@click.option("--state")
-@click.option("--since", type=Time())
-@click.option("--limit", type=click.IntRange(1))
+@click.option("--shop", help="Its number or domain.")
+@click.option("--provider", type=_PROVIDER)
+@click.option("--order", help="The platform's id, or the number on the receipt.")
+@click.option("--state", type=_states(DeliveryState))
+@click.option("--since", type=Time(), help="Those that came to be at or after this time.")
+@click.option("--limit", type=_ID, help="Only the newest N.")
 @output
 def deliveries_list(shop: str | None, limit: int | None, **wanted: Any) -> Any:
-    """Deliveries, oldest first."""
+    """Deliveries, oldest first; payloads are in --json and in `tillwire orders show`."""
     with reading() as (_, session):
         shop_id = configure.find_shop(session, shop).id if shop else None
         return {"deliveries": show.deliveries(session, shop_id=shop_id, limit=limit, **wanted)}
 
 
 @deliveries.command("replay")
-@click.argument("ids", nargs=-1, type=int)
-@click.option("--shop")
-@click.option("--provider")
-@click.option("--state")
-@click.option("--since", type=Time())
-@click.option("--until", type=Time())
+@click.argument("ids", nargs=-1, type=_ID, metavar="[ID]...")
+@click.option("--shop", help="Its number or domain.")
+@click.option("--provider", type=_PROVIDER)
+@click.option("--state", type=_states(replay.FINISHED))
+@click.option("--since", type=Time(), help="Those that came to be at or after this time.")
+@click.option("--until", type=Time(), help="Those that came to be before this time.")
 @click.option("--dry-run", is_flag=True, help="Count only.")
 @click.option("--force", is_flag=True, help="Also what the provider would count twice.")
 @output
 def deliveries_replay(ids: tuple[int, ...], shop: str | None, dry_run: bool, force: bool, **wanted: Any) -> Any:
-    """Send finished deliveries again; counts first."""
+    """Send finished deliveries again; --dry-run counts them first.
+
+    What the provider would count a second time is left out and named under `refused`, unless --force. Where everything
+    was refused, the exit status is 1.
+    """
     with writing() as (_, session):
         shop_id = configure.find_shop(session, shop).id if shop else None
         chosen = replay.choose(session, ids=ids, shop_id=shop_id, **wanted)
-        return replay.replay(session, chosen, force=force, dry_run=dry_run)
+        done = replay.replay(session, chosen, force=force, dry_run=dry_run)
+    if done["refused"] and not done["replayed"] and not dry_run:
+        click.get_current_context().call_on_close(_fail)
+    return done
+
+
+def _fail() -> None:
+    raise SystemExit(1)
 
 
 # simulators
@@ -459,25 +512,33 @@ def simulate() -> None:
 
 
 @simulate.command("providers")
-@click.option("--port", type=click.IntRange(0, 65535), required=True)
-@click.option("--limit-factor", type=float, default=1.0, show_default=True)
-def simulate_providers(port: int, limit_factor: float) -> None:
-    """The five providers."""
-    from app.simulators.providers import main_serve
+@click.option("--port", type=click.IntRange(0, 65535), required=True, help="0 takes a free one.")
+@click.option("--limit-factor", type=float, default=1.0, show_default=True, help="Multiplies the providers' limits.")
+@_as_json
+def simulate_providers(port: int, limit_factor: float, as_json: bool) -> None:
+    """The five providers, each below its name: point SPRII_API_URL and the others to URL/sprii and so on."""
+    from app.simulators.providers import ProvidersServer, create_providers_app
 
-    main_serve(port, limit_factor)
+    try:
+        server = ProvidersServer(create_providers_app(limit_factor=limit_factor), port=port)
+    except OSError as error:
+        raise Failed(f"port {port} cannot be had ({error.strerror}): choose another with --port") from None
+    with server:
+        _print({"url": server.url}, as_json, f"Simulated providers at {server.url} (Ctrl-C stops them)")
+        with suppress(KeyboardInterrupt):
+            server.wait()
 
 
 @simulate.command("shop")
 @click.argument("platform", type=click.Choice(["shopify", "woocommerce"]))
 @click.option("--url", default="http://127.0.0.1:8000", show_default=True, help="Where Tillwire is.")
-@click.option("--domain", default="demo.myshopify.com", show_default=True)
+@click.option("--domain", default="demo.myshopify.com", show_default=True, help="The Shopify shop's.")
 @click.option("--secret", envvar="SHOPIFY_API_SECRET", help="The Shopify app's secret.")
 @click.option("--webhook", "endpoints", multiple=True, metavar="TOPIC=PATH,SECRET", help="A WooCommerce webhook.")
 @click.option("--orders", "count", type=click.IntRange(1), help="How many orders; without it, it never ends.")
 @click.option("--rate", type=float, default=5.0, show_default=True, help="Webhooks a second.")
-@click.option("--seed", type=int, default=1, show_default=True)
-@click.option("--duplicates", type=float, default=0.1, show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed makes the same orders.")
+@click.option("--duplicates", type=float, default=0.1, show_default=True, help="Share that is sent twice.")
 @click.option("--in-order", is_flag=True, help="Do not shuffle.")
 def simulate_shop(
     platform: str,
@@ -512,16 +573,16 @@ def simulate_shop(
 def _place(text: str) -> tuple[str, str]:
     path, comma, secret = text.partition(",")
     if not comma:
-        raise Wrong(f"--webhook: {text!r} is no PATH,SECRET")
+        raise Wrong("--webhook: write it like order.updated=PATH,SECRET")
     return path, secret
 
 
 def _pairs(values: tuple[str, ...]) -> dict[str, str]:
     pairs = {}
-    for value in values:
+    for number, value in enumerate(values, 1):
         name, equals, text = value.partition("=")
-        if not equals or not name.strip():
-            raise Wrong(f"{value!r}: write it like name=value")
+        if not equals or not name.strip():  # and it is not repeated here: it may be a secret
+            raise Wrong(f"setting {number} has no name: write it like name=value")
         pairs[name.strip()] = text
     return pairs
 

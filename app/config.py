@@ -30,7 +30,7 @@ class Config:
     """Everything that the environment decides. See docs/configuration.md."""
 
     env: str
-    database_url: str
+    database_url: str = field(repr=False)  #: may hold a password
     broker_url: str
     public_url: str
     secret_key: str = field(repr=False)
@@ -108,7 +108,7 @@ class _Source:
         given = self.text(name)
         if not given:
             return default
-        if not given.isdecimal() or int(given) == 0:
+        if not (given.isascii() and given.isdecimal()) or len(given) > 15 or int(given) == 0:
             raise ConfigError(f"{name} is {given!r}: set it to a whole number above 0")
         return int(given)
 
@@ -137,7 +137,7 @@ def _database_url(given: str, production: bool, var: Path) -> str:
     if not given:
         if production:
             raise ConfigError("DATABASE_URL is missing: set it, for example postgresql+psycopg://user@host/tillwire")
-        return f"sqlite:///{(_made(var) / 'tillwire.db').resolve()}"
+        return f"sqlite:///{_own_file(var / 'tillwire.db')}"
     try:
         url = make_url(given)
     except ArgumentError:
@@ -146,7 +146,13 @@ def _database_url(given: str, production: bool, var: Path) -> str:
         raise ConfigError(f"DATABASE_URL names {url.get_backend_name()!r}: use sqlite or postgresql+psycopg")
     if url.get_backend_name() == "postgresql" and url.get_driver_name() != "psycopg":
         raise ConfigError("DATABASE_URL needs the driver psycopg: write postgresql+psycopg://...")
+    if url.get_backend_name() == "sqlite" and (url.get_driver_name() != "pysqlite" or not _names_file(url.database)):
+        raise ConfigError("DATABASE_URL names no SQLite file: write it like sqlite:////data/tillwire.db")
     return given
+
+
+def _names_file(database: str | None) -> bool:
+    return bool(database) and database != ":memory:"
 
 
 def _broker_url(given: str) -> str:
@@ -216,7 +222,7 @@ def _provider_urls(source: _Source, *, plain: bool) -> dict[str, str]:
     for name in PROVIDERS:
         setting = f"{name.upper()}_API_URL"
         if given := source.text(setting):
-            if urlsplit(given).scheme not in {"http", "https"} or not urlsplit(given).hostname:
+            if not _full_address(given):
                 raise ConfigError(f"{setting} is {given!r}: set it to a full address, or remove it")
             if given.startswith("http:") and not plain:
                 raise ConfigError(f"{setting} is plain http: use https, or set ALLOW_PRIVATE_NETWORKS=1 for a trial")
@@ -224,9 +230,31 @@ def _provider_urls(source: _Source, *, plain: bool) -> dict[str, str]:
     return found
 
 
+def _full_address(given: str) -> bool:
+    try:
+        parts = urlsplit(given)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
 def _made(var: Path) -> Path:
-    var.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        var.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"{var}/ cannot be made ({error.strerror}): set DATABASE_URL, SECRET_KEY and ENCRYPTION_KEYS,"
+            " or start where you may write"
+        ) from None
     return var
+
+
+def _own_file(path: Path) -> Path:
+    """``path``, readable by us alone: what SQLite puts beside it takes over the file's mode."""
+    found = _made(path.parent).resolve() / path.name
+    with contextlib.suppress(OSError):  # SQLite will say what is wrong
+        os.close(os.open(found, os.O_WRONLY | os.O_CREAT, 0o600))
+    return found
 
 
 def _kept(path: Path, make: Callable[[], str]) -> str:
@@ -236,6 +264,8 @@ def _kept(path: Path, make: Callable[[], str]) -> str:
         draft = path.with_name(f"{path.name}.{os.getpid()}")
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             file.write(make())
+            file.flush()
+            os.fsync(file.fileno())  # an empty file after a power cut would lose what the key encrypted
         with contextlib.suppress(FileExistsError):
             os.link(draft, path)
         draft.unlink()

@@ -15,7 +15,7 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config as AlembicConfig
-from sqlalchemy import BigInteger, DateTime, Dialect, Engine, Integer, create_engine, event, text
+from sqlalchemy import BigInteger, Connection, DateTime, Dialect, Engine, Integer, create_engine, event, text
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
 
@@ -64,19 +64,26 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A transaction: committed at the end, rolled back by an exception."""
+        with self.begin() as connection, Session(connection, expire_on_commit=False) as session:
+            yield session
+            session.flush()
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """As `write`, without objects."""
         if not self.sqlite:
-            with Session(self.engine, expire_on_commit=False) as session, session.begin():
-                yield session
+            with self.engine.begin() as connection:
+                yield connection
             return
         # IMMEDIATE takes the write lock at once: a transaction that reads first and writes later could otherwise find
         # its snapshot stale and fail without any retry helping.
-        with self._writing, Session(self.engine, expire_on_commit=False) as session:
-            session.execute(text("BEGIN IMMEDIATE"))
+        with self._writing, self.engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
             try:
-                yield session
-                session.commit()
+                yield connection
+                connection.commit()
             except BaseException:
-                session.rollback()
+                connection.rollback()
                 raise
 
     def ready(self) -> bool:

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
@@ -35,8 +36,13 @@ CREDENTIALS = {
 }
 
 
-def run(*, host: str, port: int, var: Path = Path("var/demo")) -> None:
-    """Run all of it until SIGINT or SIGTERM."""
+def run(*, host: str, port: int, tell: Callable[[dict[str, str], str], None], var: Path = Path("var/demo")) -> None:
+    """Run all of it until SIGINT or SIGTERM.
+
+    Args:
+        tell: called with the addresses and a greeting once everything runs.
+    """
+    _claim(host, port)
     shutil.rmtree(var, ignore_errors=True)
     environment = {**os.environ, **_settings(var, _free_port())}
     _stop_on_signals()
@@ -45,14 +51,34 @@ def run(*, host: str, port: int, var: Path = Path("var/demo")) -> None:
         _start(stack, environment, "simulate", "providers", "--port", simulated)
         endpoints = _merchant(environment)
         server = _start(stack, environment, "serve", "--host", host, "--port", str(port))
-        url = f"http://{'127.0.0.1' if host in ('', '0.0.0.0') else host}:{port}"  # noqa: S104 - read, not bound
+        url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"  # noqa: S104 - read, not bound
         _wait(f"{url}/readyz", server)
         shared = ("--url", url, "--rate", "3")
         _start(stack, environment, "simulate", "shop", "shopify", "--domain", DOMAIN, *shared)
         places = [f"--webhook={topic}={path},{secret}" for topic, (path, secret) in endpoints.items()]
         _start(stack, environment, "simulate", "shop", "woocommerce", *shared, *places)
-        click.echo(_greeting(url, f"http://127.0.0.1:{simulated}", environment["DATABASE_URL"]))
-        server.wait()
+        addresses = {
+            "url": url,
+            "simulators": f"http://127.0.0.1:{simulated}",
+            "database": environment["DATABASE_URL"],
+        }
+        tell(addresses, _greeting(**addresses))
+        if server.wait():
+            raise click.ClickException("the server ended; its own words stand above")
+
+
+def _claim(host: str, port: int) -> None:
+    """Refuse an address at which somebody else answers: the made-up shops would send there."""
+    if not port:
+        raise click.UsageError("the demo needs a port of its own: choose one above 0 with --port")
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind((host, port))
+        except OSError as error:
+            raise click.ClickException(
+                f"HOST {host}, PORT {port} cannot be had ({error.strerror}): choose others"
+            ) from None
 
 
 def _settings(var: Path, port: int) -> dict[str, str]:
@@ -87,7 +113,8 @@ def _merchant(environment: dict[str, str]) -> dict[str, tuple[str, str]]:
 
 def _start(stack: ExitStack, environment: dict[str, str], *arguments: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "app.cli", *arguments]
-    process = subprocess.Popen(command, env=environment)  # noqa: S603 - our own commands
+    # Its greeting is not for here; its complaints on standard error are.
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)  # noqa: S603 - our own commands
     stack.callback(_end, process)
     return process
 
@@ -121,18 +148,20 @@ def _free_port() -> int:
 
 def _stop_on_signals() -> None:
     def stop(_number: int, _frame: FrameType | None) -> None:
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.SIG_IGN)  # the end is under way; another signal would leave processes behind
         raise SystemExit(0)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
 
 
-def _greeting(url: str, simulated: str, database: str) -> str:
+def _greeting(url: str, simulators: str, database: str) -> str:
     return "\n".join(
         [
             "",
             f"Demo: open {url} (renews itself). Two made-up shops are sending; Ctrl-C ends everything.",
-            f"  What a provider received:  {simulated}/_sim/gameball/state",
+            f"  What a provider received:  {simulators}/_sim/gameball/state",
             f"  What became of the orders: DATABASE_URL={database} .venv/bin/tillwire deliveries list --limit 20",
             "",
         ]

@@ -50,6 +50,15 @@ def _clean(text: str) -> str | None:
     return text.strip() or None
 
 
+def _compact(value: Any) -> str:
+    """JSON without blanks; written here because `json` cannot write a `Decimal` as the number that it was."""
+    if isinstance(value, dict):
+        return "{" + ",".join([f"{_compact(key)}:{_compact(part)}" for key, part in value.items()]) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join([_compact(part) for part in value]) + "]"
+    return str(value) if isinstance(value, Decimal) else json.dumps(value, ensure_ascii=False)
+
+
 def _no_constant(text: str) -> Any:
     raise Unreadable(f"$: {text} is not JSON")
 
@@ -127,6 +136,15 @@ class Reader:
         holder = self.value
         value = holder.get(key) if type(holder) is dict else None
         return _clean(value) if type(value) is str else self[key].text_or_none()
+
+    def flat_text_or_none(self) -> str | None:
+        """As `text_or_none`, but of any JSON: what is neither text nor a number becomes JSON without blanks."""
+        if not isinstance(self.value, dict | list | bool):
+            return self.text_or_none()
+        try:
+            return _clean(_compact(self.value))
+        except RecursionError:
+            raise self.wrong("a value of fewer levels") from None
 
     def text(self) -> str:
         found = self.text_or_none()

@@ -46,8 +46,10 @@ def field_of(spec: dict[str, Any], path: str) -> Read:
             raise error.at(path=path) from None
         if value.__class__ in _SCALARS and value != "":
             return value
+        if gaps and isinstance(value, list):
+            value = [each for each in value if not is_empty(each)]
         if not fresh and isinstance(value, list | dict):
-            value = _copied([each for each in value if not is_empty(each)] if gaps else value)
+            value = _copied(value)
         return value if value else otherwise(value)
 
     return field

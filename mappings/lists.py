@@ -55,6 +55,8 @@ def attributes(value: Any) -> dict[str, str]:
     """A list of ``{name, value}`` as one object of texts; of several with one name the last one wins."""
     result = {}
     for each in _members(value):
+        if each is None:
+            continue
         if not isinstance(each, dict) or not isinstance(each.get("name"), str):
             raise MappingError("a member of the list has no name")
         if each.get("value") is not None:

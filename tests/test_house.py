@@ -29,7 +29,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "app.web": ("app.web", "app.services", "app.models", "app.db", "app.metrics", "app.config", "app.providers"),
     "app.worker": ("app.services", "app.db"),
     "app.factory": (*("app.web", "app.worker", "app.services", "app.db", "app.logs", "app.config", "app.providers"),),
-    "app.serving": ("app.factory",),
+    "app.serving": ("app.factory", "app.services.errors"),
     "app.demo": ("app.factory", "app.services", "app.models", "app.config", "app.providers"),
     "app.cli": (
         *("app.factory", "app.serving", "app.demo", "app.services", "app.models", "app.config", "app.logs"),

@@ -24,6 +24,13 @@ def goods(lines: Iterable[Mapping[str, Any]], price: str) -> Decimal:
     return sum((amount(line.get(price)) * amount(line.get("quantity")) for line in lines), ZERO)
 
 
+def beside_products(order: Mapping[str, Any]) -> Decimal:
+    """What an order's total holds besides products and shipping: surcharges, less discounts that stand on no line."""
+    lines = order.get("lines", [])
+    surcharges = sum((amount(each.get("total_gross")) for each in lines if each.get("kind") != "product"), ZERO)
+    return surcharges - amount(order.get("unassigned_discount"))
+
+
 def rounding(lines: Iterable[Mapping[str, Any]], *, places: int = 2) -> Decimal:
     """How far such a sum may be off because each unit's price is rounded; never less than a cent."""
     units = sum((abs(amount(line.get("quantity"))) for line in lines), ZERO)

@@ -26,7 +26,7 @@ from app.providers.base import (
     version,
 )
 from app.providers.choices import DERIVED, POS_ORDERS, TEST_ORDERS, TRIGGER, TRIGGER_STATUS, order_of, unit_price
-from app.providers.money import amount, apart, goods, rounding
+from app.providers.money import amount, apart, beside_products, goods, rounding
 
 INGEST = "/ingest"
 
@@ -71,6 +71,7 @@ def check(payload: Payload, facts: Facts) -> list[str]:
     if (facts.get("options") or {}).get("unit_price", PAID) == PAID:
         lines = commerce.get("products", [])
         whole = goods(lines, "unitPrice") + amount(commerce.get("totalShippingPrice"))
+        whole += beside_products(facts.get("order") or {})
         complaints += apart("Products and shipping against totalPrice", whole, total, rounding(lines))
     return complaints
 

@@ -30,7 +30,7 @@ from app.providers.base import (
 )
 from app.providers.choices import DERIVED, POS_ORDERS, TEST_ORDERS, TRIGGER, TRIGGER_STATUS, item_id, unit_price
 from app.providers.errors import Refused, Unauthorized
-from app.providers.money import CENT, amount, apart, goods, rounding
+from app.providers.money import CENT, amount, apart, beside_products, goods, rounding
 from app.providers.texts import redact, short
 
 TRACK = "/track"
@@ -52,7 +52,10 @@ def track(payloads: Sequence[Payload], settings: Settings) -> Request:
 
 def read(answer: Answer, payloads: Sequence[Payload]) -> list[Outcome]:
     """A 2xx may name errors; of a batch they sink only their own events, as far as the answer tells which."""
-    errors = list(_errors(answer.json()))
+    body = answer.json()
+    errors = list(_errors(body))
+    if body is None and answer.truncated:  # only a long list of errors makes an answer so long
+        errors = [(None, answer.text())]
     if not errors:
         return [Accepted()] * len(payloads)
     if any(_AUTHENTICATION.search(text) for _, text in errors):
@@ -126,10 +129,11 @@ def check(payload: Payload, facts: Facts) -> list[str]:
     order = facts.get("order") or {}
     complaints = []
     if (facts.get("options") or {}).get("unit_price", PAID) == PAID and "totalvalue" in payload:
-        whole = goods(lines, "price") + amount(order.get("shipping_gross")) - amount(order.get("unassigned_discount"))
+        whole = goods(lines, "price") + amount(order.get("shipping_gross")) + beside_products(order)
         total = amount(payload["totalvalue"])
         complaints += apart("Products and shipping against totalvalue", whole, total, rounding(lines) + CENT)
-    if any(not item.get("sku") for item in order.get("lines", [])) and _item_id(facts) == "sku":
+    products = [each for each in order.get("lines", []) if each.get("kind") == "product"]
+    if _item_id(facts) == "sku" and not all(each.get("sku") for each in products):
         complaints.append("A product without SKU was named by its id; Activate matches products by SKU.")
     return complaints
 

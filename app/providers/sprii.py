@@ -47,8 +47,10 @@ def order_refused(answer: Answer) -> Outcome | None:
     return Unavailable(text, retry_after=NOT_MATCHED_RETRY, attempts=2)
 
 
-def ask_for(payload: Payload, settings: Settings) -> Probe:
+def ask_for(payload: Payload, settings: Settings) -> Probe | None:
     """Read the order back: applied only where Sprii's answer names our own order id."""
+    if not str(payload["spriiOrderNumber"]).strip("."):
+        return None  # dots alone would lead to another path
 
     def read(answer: Answer) -> str:
         if answer.status == 404:

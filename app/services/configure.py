@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from importlib import resources
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,6 +25,7 @@ from app.services.route import Router, effective
 from app.services.secrets import Vault
 from connectors.base import Names
 from mappings import files
+from mappings.engine import CompiledMapping
 from mappings.errors import MappingError
 
 
@@ -56,21 +58,24 @@ def _shopify_address(address: str) -> tuple[str, str]:
 
 def _woocommerce_address(address: str) -> tuple[str, str]:
     text = address.strip().rstrip("/")
-    parts = urlsplit(text if "//" in text else f"https://{text}")
     try:
+        parts = urlsplit(text if "//" in text else f"https://{text}")
         port = parts.port
     except ValueError:
-        port = -1
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query or port == -1:
-        raise Wrong(f"URL {address!r} is no store address: write it like https://shop.example")
-    host = parts.hostname.lower() + (f":{port}" if port else "")
+        parts, port = urlsplit(""), None
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query or parts.fragment:
+        raise Wrong("URL is no store address: write it like https://shop.example")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    host += f":{port}" if port else ""
     return host + parts.path, f"{parts.scheme}://{host}{parts.path}"
 
 
 def find_shop(session: Session, wanted: str) -> Shop:
-    """By our id, or by domain."""
+    """By our id, or by domain or address."""
     query = select(Shop).where(Shop.removed_at.is_(None))
-    by = Shop.id == int(wanted) if wanted.isdecimal() else Shop.domain == wanted.strip().lower()
+    name = wanted.strip().removeprefix("https://").removeprefix("http://").rstrip("/")
+    is_id = name.isascii() and name.isdecimal() and len(name) < 19
+    by = Shop.id == int(name) if is_id else func.lower(Shop.domain) == name.lower()
     shops = session.scalars(query.where(by)).all()
     if len(shops) != 1:
         raise NotFound(f"there is no shop {wanted!r}: `tillwire shops list` shows them all")
@@ -305,6 +310,13 @@ def set_mapping(session: Session, shop: Shop, provider: Provider, text: str, *, 
 
     What was held by a mapping error goes on. Raises `MappingError` for what cannot be used.
     """
+    difference, _ = checked_mapping(provider, text, source=source)
+    _save_mapping(session, shop, provider, files.dump(difference) if difference.rules else "")
+    return [str(rule["name"]) for rule in difference.rules]
+
+
+def checked_mapping(provider: Provider, text: str, *, source: str) -> tuple[files.MappingFile, CompiledMapping]:
+    """What of ``text`` differs from the default, and the whole ready for use; raises as `set_mapping`."""
     default = files.load_default(provider.name)
     own = files.parse(text, source=source)
     difference = files.difference(default, files.merge(default, own))
@@ -318,8 +330,7 @@ def set_mapping(session: Session, shop: Shop, provider: Provider, text: str, *, 
                 rule=rule.name,
                 path="action",
             )
-    _save_mapping(session, shop, provider, files.dump(difference) if difference.rules else "")
-    return [str(rule["name"]) for rule in difference.rules]
+    return difference, compiled
 
 
 def reset_mapping(session: Session, shop: Shop, provider: Provider) -> None:
@@ -348,7 +359,11 @@ def own_mapping(session: Session, shop: Shop, provider: Provider) -> str:
     return session.scalar(wanted.order_by(MappingVersion.version.desc()).limit(1)) or ""
 
 
+def _default_text(provider: Provider) -> str:
+    return resources.files("mappings").joinpath("defaults", f"{provider.name}.toml").read_text("utf-8")
+
+
 def show_mapping(session: Session, shop: Shop, provider: Provider) -> str:
     """The effective mapping as TOML; the default with its comments where nothing was changed."""
     own = own_mapping(session, shop, provider)
-    return files.dump(effective(provider.name, own)) if own else files.default_text(provider.name)
+    return files.dump(effective(provider.name, own)) if own else _default_text(provider)

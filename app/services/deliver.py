@@ -126,7 +126,7 @@ class Deliverer:
         self._results: queue.SimpleQueue[Call] = queue.SimpleQueue()
         self._calling: dict[int, int] = defaultdict(int)  #: destination: calls under way
         self._lanes: set[tuple[int, str]] = set()
-        self._pauses: dict[int, _Pause] = defaultdict(_Pause)
+        self._pauses: dict[int | str, _Pause] = defaultdict(_Pause)
         self._singly: set[int] = set()  #: deliveries to send outside of batches
 
     # one round
@@ -181,7 +181,7 @@ class Deliverer:
         return found
 
     def _open(self, destination: Destination, now: datetime) -> bool:
-        pause = self._pauses.get(destination.id)
+        pause = self._pauses.get(_pause_key(destination.provider, destination.id))
         if pause and pause.until and pause.until > now:
             return False
         return self._calling[destination.id] < self._concurrency(destination.provider, pause)
@@ -193,7 +193,8 @@ class Deliverer:
     def _claim(self, session: Session, destination: Destination, now: datetime, calls: list[Call]) -> int:
         """Add the calls that one destination may make now; return how many of its deliveries moved."""
         target = self._router.target(session, destination)
-        free = self._concurrency(destination.provider, self._pauses.get(target.id)) - self._calling[target.id]
+        pause = self._pauses.get(_pause_key(target.provider, target.id))
+        free = self._concurrency(target.provider, pause) - self._calling[target.id]
         own: list[Call] = []
         moved = 0
         for delivery in self._rows(session, target.id, now):
@@ -401,7 +402,7 @@ class Deliverer:
         match outcome:
             case Accepted(note=note):
                 self._accept(delivery, item, note, now)
-                self._pauses.pop(call.target.id, None)
+                self._pauses.pop(_pause_key(call.target.provider, call.target.id), None)
                 self._singly.discard(delivery.id)
             case Unavailable(retry_after=retry_after, attempts=most):
                 self._failed(call, now, retry_after)
@@ -439,7 +440,7 @@ class Deliverer:
 
     def _failed(self, call: Call, now: datetime, retry_after: float | None) -> None:
         """Count a failure of the destination; too many in a row pause it, so that it is not hammered."""
-        pause = self._pauses[call.target.id]
+        pause = self._pauses[_pause_key(call.target.provider, call.target.id)]
         pause.failures += 1
         over = pause.failures - BREAK_AFTER
         if over >= 0 or retry_after:
@@ -509,6 +510,11 @@ def try_held(session: Session, now: datetime) -> int:
     for destination_id in found:
         release(session, destination_id, now)
     return len(found)
+
+
+def _pause_key(provider: str, destination_id: int) -> int | str:
+    """Where one budget serves all merchants, "too many requests" said to one of them is said to all."""
+    return provider if PROVIDERS[provider].shared_limits else destination_id
 
 
 def _finish(delivery: Delivery, state: DeliveryState, reason: str | None) -> None:

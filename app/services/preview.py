@@ -11,12 +11,12 @@ from app.models import Event, EventState, Shop
 from app.providers.base import Provider
 from app.providers.registry import PROVIDERS
 from app.services.amounts import Reversed, reversal
+from app.services.configure import checked_mapping
 from app.services.errors import NotFound
 from app.services.packing import unpack
 from app.services.prepare import render
-from app.services.route import Router, Target, complete_facts, effective
+from app.services.route import Router, Target, complete_facts
 from connectors.events import time_text
-from mappings import files
 from mappings.engine import CompiledMapping, Skip
 from mappings.errors import MappingError
 
@@ -24,17 +24,19 @@ Row = dict[str, Any]
 
 
 def preview(
-    session: Session, router: Router, shop: Shop, provider: Provider, text: str | None, *, last: int
+    session: Session, router: Router, shop: Shop, provider: Provider, own: tuple[str, str] | None, *, last: int
 ) -> list[Row]:
     """For each of the ``last`` events and each rule: the payload now, then, the fields that differ, complaints.
 
     Args:
-        text: the mapping to try; None: only what is now.
+        own: text and name of the mapping to try; None: only what is now.
+    Raises:
+        MappingError: the mapping cannot be used.
     """
     target = router.find(session, shop, provider)
     if target is None:
         raise NotFound(f"{provider.title} is not set up for this shop: `tillwire destinations set` does that")
-    new = target.mapping if text is None else files.compile(effective(provider.name, text))
+    new = target.mapping if own is None else checked_mapping(provider, own[0], source=own[1])[1]
     wanted = select(Event).where(Event.shop_id == shop.id, Event.state == EventState.UNDERSTOOD)
     events = session.scalars(wanted.order_by(Event.id.desc()).limit(last)).all()[::-1]
     rows = []
@@ -43,7 +45,7 @@ def preview(
         names = dict.fromkeys(
             rule.name for mapping in (target.mapping, new) for rule in mapping.for_kind(event.kind or "")
         )
-        rows += [_row(target, new, name, event, facts, both=text is not None) for name in names]
+        rows += [_row(target, new, name, event, facts, both=own is not None) for name in names]
     return [row for row in rows if row["now"] is not None or row.get("then") is not None]
 
 

@@ -9,18 +9,19 @@ from __future__ import annotations
 import hashlib
 import logging
 import queue
+import re
 import threading
 import time
 import zlib
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from cryptography.fernet import MultiFernet
+from cryptography.fernet import InvalidToken, MultiFernet
 from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DataError, IntegrityError
 
 from app.db import Database
 from app.models import Endpoint, Shop, Webhook, WebhookState
@@ -35,8 +36,12 @@ log = logging.getLogger(__name__)
 LONGEST_WAIT = 10.0  #: seconds for a commit; Shopify hangs up after five anyway
 KNOWN_FOR = 5.0  #: seconds for which a found shop or endpoint is taken from memory
 LARGEST_BATCH = 256
+GATHER = 0.002  #: seconds to wait for more company once there is any: a commit costs the same for one row and for many
 #: Headers that say nothing about the webhook, or could carry credentials of a proxy in front of us.
 _DROPPED = {"authorization", "cookie", "proxy-authorization", "forwarded", "x-real-ip", "x-forwarded-for"}
+#: Shopify asks for these up to 48 hours after a shop removed the app, and a shop's data is here until then.
+_AFTER_REMOVAL = frozenset({"customers/data_request", "customers/redact", "shop/redact"})
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 
 class NotStorable(Exception):
@@ -61,26 +66,47 @@ class Known:
     secret: str
 
 
+class _Waiting:
+    """One request that waits for its row: a lock as the cheapest bell there is."""
+
+    __slots__ = ("_bell", "error", "result", "row")
+
+    def __init__(self, row: dict[str, Any]) -> None:
+        self.row = row
+        self.result = ""
+        self.error: Exception | None = None
+        self._bell = threading.Lock()
+        self._bell.acquire()
+
+    def ring(self) -> None:
+        self._bell.release()
+
+    def wait(self) -> str:
+        if not self._bell.acquire(timeout=LONGEST_WAIT):
+            raise NotStorable("no commit in time")
+        if self.error:
+            raise NotStorable(type(self.error).__name__) from self.error
+        return self.result
+
+
 class Intake:
     """Stores webhooks; one writer, many waiting requests."""
 
     def __init__(self, db: Database, *, on_stored: Callable[[], None] = lambda: None) -> None:
         self._db = db
         self._on_stored = on_stored
-        self._queue: queue.SimpleQueue[tuple[dict[str, Any], Future[str]] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         dialect = sqlite if db.sqlite else postgresql
-        self._insert = dialect.insert(Webhook).on_conflict_do_nothing().returning(Webhook.dedup_key)
+        table = Webhook.__table__
+        self._insert = dialect.insert(table).on_conflict_do_nothing().returning(table.c.dedup_key)
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
         self._thread.start()
 
     def store(self, row: dict[str, Any]) -> str:
         """Return ``stored`` or ``duplicate`` once that is on disk, or raise `NotStorable`."""
-        answer: Future[str] = Future()
-        self._queue.put((row, answer))
-        try:
-            return answer.result(LONGEST_WAIT)
-        except Exception as error:
-            raise NotStorable(type(error).__name__) from error
+        waiting = _Waiting(row)
+        self._queue.put(waiting)
+        return waiting.wait()
 
     def close(self) -> None:
         self._queue.put(None)
@@ -89,28 +115,45 @@ class Intake:
     def _run(self) -> None:
         while True:
             batch = [self._queue.get()]
+            if not self._queue.empty():
+                time.sleep(GATHER)
             while len(batch) < LARGEST_BATCH and not self._queue.empty():
                 batch.append(self._queue.get())
             self._commit([each for each in batch if each is not None])
             if None in batch:
                 return
 
-    def _commit(self, batch: list[tuple[dict[str, Any], Future[str]]]) -> None:
+    def _commit(self, batch: list[_Waiting]) -> None:
         if not batch:
             return
         try:
-            with self._db.write() as session:
-                stored = set(session.scalars(self._insert, [row for row, _ in batch]).all())
-        except Exception as error:
-            log.exception("storing %d webhooks failed", len(batch))
-            for _, answer in batch:
-                answer.set_exception(error)
+            with self._db.begin() as connection:
+                stored = set(connection.execute(self._insert, [each.row for each in batch]).scalars())
+        except (DataError, IntegrityError) as error:
+            if len(batch) > 1:  # one row that the database refuses must not take the others with it
+                for each in batch:
+                    self._commit([each])
+                return
+            self._fail(batch, error)
             return
-        for row, answer in batch:
-            first = row["dedup_key"] in stored
-            stored.discard(row["dedup_key"])  # twice in one batch: the second is the repeat
-            answer.set_result("stored" if first else "duplicate")
+        except Exception as error:
+            self._fail(batch, error)
+            return
+        self._answer(batch, stored)
         self._on_stored()
+
+    def _fail(self, batch: list[_Waiting], error: Exception) -> None:
+        log.error("storing %d webhooks failed", len(batch), exc_info=error)
+        for each in batch:
+            each.error = error
+            each.ring()
+
+    def _answer(self, batch: list[_Waiting], stored: set[str]) -> None:
+        for each in batch:
+            key = each.row["dedup_key"]
+            each.result = "stored" if key in stored else "duplicate"
+            stored.discard(key)  # twice in one batch: the second is the repeat
+            each.ring()
 
 
 class Receiver:
@@ -142,7 +185,7 @@ class Receiver:
         if not CONNECTORS["shopify"].uses(topic):
             return "ignored"
         domain = (headers.get("x-shopify-shop-domain") or headers.get("shopify-shop-domain") or "").strip().lower()
-        shop_id = self._shop(domain) if domain else None
+        shop_id = self._shop(domain, removed_too=topic in _AFTER_REMOVAL) if domain else None
         if domain and shop_id is None:
             return "ignored"
         digest = hashlib.sha256(body).hexdigest()
@@ -198,13 +241,15 @@ class Receiver:
             }
         )
 
-    def _shop(self, domain: str) -> int | None:
+    def _shop(self, domain: str, *, removed_too: bool) -> int | None:
         found = self._shops.get(domain)
         if found and found[0] > time.monotonic():
             return found[1]
-        wanted = select(Shop.id).where(Shop.platform == "shopify", Shop.domain == domain, Shop.removed_at.is_(None))
-        shop_id = self._look_up(wanted)
-        if shop_id is not None:
+        wanted = select(Shop.id).where(Shop.platform == "shopify", Shop.domain == domain)
+        if not removed_too:
+            wanted = wanted.where(Shop.removed_at.is_(None))
+        shop_id: int | None = self._look_up(wanted)
+        if shop_id is not None and not removed_too:
             self._shops[domain] = (time.monotonic() + KNOWN_FOR, shop_id)
         return shop_id
 
@@ -212,11 +257,17 @@ class Receiver:
         found = self._endpoints.get(token)
         if found and found[0] > time.monotonic():
             return found[1]
+        if not _TOKEN.fullmatch(token):
+            return None  # none of ours; and what PostgreSQL refuses to compare would look like trouble of ours
         wanted = select(Endpoint).join(Shop, Shop.id == Endpoint.shop_id)
         endpoint = self._look_up(wanted.where(Endpoint.token == token, Shop.removed_at.is_(None)))
         if endpoint is None:
             return None
-        secret = self._cipher.decrypt(endpoint.secret.encode()).decode()
+        try:
+            secret = self._cipher.decrypt(endpoint.secret.encode()).decode()
+        except InvalidToken:
+            log.error("the secret of webhook address %d opens with none of ENCRYPTION_KEYS", endpoint.id)
+            raise NotConfigured from None
         known = Known(endpoint.id, endpoint.shop_id, endpoint.topic, secret)
         self._endpoints[token] = (time.monotonic() + KNOWN_FOR, known)
         return known

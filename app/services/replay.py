@@ -10,10 +10,11 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.models import Delivery, DeliveryState
+from app.models import Delivery, DeliveryState, Destination, Mode
 from app.providers.registry import PROVIDERS
-from app.services.errors import Wrong
+from app.services.errors import NotFound, Wrong
 
+OFF = "the destination is off"
 FINISHED = (
     DeliveryState.DELIVERED,
     DeliveryState.SKIPPED,
@@ -47,7 +48,18 @@ def choose(
         wanted = wanted.where(Delivery.created_at >= since)
     if until:
         wanted = wanted.where(Delivery.created_at < until)
-    return list(session.scalars(wanted))
+    chosen = list(session.scalars(wanted))
+    if ids:
+        _all_there(session, ids)
+    return chosen
+
+
+def _all_there(session: Session, ids: Sequence[int]) -> None:
+    missing = sorted(set(ids) - set(session.scalars(select(Delivery.id).where(Delivery.id.in_(ids)))))
+    if missing:
+        raise NotFound(
+            f"there is no delivery {', '.join(map(str, missing))}: `tillwire deliveries list` shows them all"
+        )
 
 
 def counts_twice(delivery: Delivery) -> bool:
@@ -64,10 +76,14 @@ def replay(session: Session, chosen: Sequence[Delivery], *, force: bool, dry_run
     states = dict(Counter(each.state for each in chosen))
     if not dry_run:
         now = datetime.now(UTC)
+        waiting = _waiting(session, {delivery.destination_id for delivery in allowed})
         for delivery in allowed:
+            held = waiting.get(delivery.destination_id)
             delivery.state, delivery.reason = DeliveryState.PENDING, "sent again by a person"
+            if held:
+                delivery.state, delivery.reason = DeliveryState.HELD, held
             delivery.due_at = delivery.since = now
-            delivery.attempts, delivery.doubt, delivery.effect = 0, False, None
+            delivery.attempts, delivery.doubt, delivery.effect, delivery.delivered_at = 0, False, None, None
     return {
         "found": len(chosen),
         "by_state": states,
@@ -76,3 +92,10 @@ def replay(session: Session, chosen: Sequence[Delivery], *, force: bool, dry_run
         "refused": [each.id for each in refused],
         "reason": "a repeat would count twice at the provider; --force sends all the same" if refused else None,
     }
+
+
+def _waiting(session: Session, ids: set[int]) -> dict[int, str]:
+    """The destinations that send nothing at the moment, and why."""
+    rows = session.scalars(select(Destination).where(Destination.id.in_(ids)))
+    reasons = {row.id: row.held or (OFF if row.mode == Mode.OFF else None) for row in rows}
+    return {id_: reason for id_, reason in reasons.items() if reason}

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Select, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from app.models import (
     Attempt,
@@ -70,7 +70,8 @@ def events(
     found = [_event(row) for row in _last(session, wanted, Event.id, limit)]
     if order is None and state in (None, EventState.PENDING):
         waiting = _fenced(select(Webhook), Webhook, shop_id).where(Webhook.state == WebhookState.PENDING)
-        found += [_waiting(row) for row in _last(session, waiting, Webhook.id, limit)]
+        unread = waiting.options(defer(Webhook.body), defer(Webhook.headers))
+        found += [_waiting(row) for row in _last(session, unread, Webhook.id, limit)]
     return found[-limit:] if limit else found
 
 

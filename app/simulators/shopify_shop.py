@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
+from functools import cached_property
 from random import Random
 from typing import Any
 
@@ -35,13 +36,14 @@ API_VERSION = "2026-10"
 PATH = "/webhooks/shopify"
 GATEWAYS = {"card": "shopify_payments", "bank": "Bank Deposit", "cod": "Cash on Delivery (COD)"}
 
+ENCODER = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":"))
+
 JSON = dict[str, Any]
 
 
 def encode(document: JSON) -> bytes:
     """As Rails writes JSON: UTF-8, but no bare ``&``, ``<`` or ``>``."""
-    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e").encode()
+    return ENCODER.encode(document).replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e").encode()
 
 
 @dataclass
@@ -80,7 +82,6 @@ class _Teller:
         self.currency = story.zone.currency
         self.buyer_currency, self.buyer_decimals, self.exchange = story.foreign or (self.currency, self.decimals, 0)
         self._money: dict[int, JSON] = {}
-        self._fixed: JSON = {}
         self.cart_token = f"hWN{story.token[:26]}"
         self.line_json = [self._line(line) for line in story.lines]
 
@@ -331,17 +332,17 @@ class _Teller:
     # The order
 
     def order(self, state: State) -> bytes:
-        document = self._always() | self._now(state)
-        document["line_items"] = self._lines_now(state)
-        document["refunds"] = [self.refund(refund) for refund in state.refunds]
-        document["fulfillments"] = self._fulfillments(state, document["line_items"])
-        return encode(document)
+        lines = self._lines_now(state)
+        changing = self._now(state)
+        changing["line_items"] = lines
+        changing["refunds"] = [self.refund(refund) for refund in state.refunds]
+        changing["fulfillments"] = self._fulfillments(state, lines)
+        return self._always[:-1] + b"," + encode(changing)[1:]
 
-    def _always(self) -> JSON:
-        """What no step changes."""
-        if not self._fixed:
-            self._fixed = self._identity() | self._placed_money() | self._people()
-        return self._fixed
+    @cached_property
+    def _always(self) -> bytes:
+        """What no step changes, encoded once: these bodies are large, and there are many."""
+        return encode(self._identity() | self._placed_money() | self._people())
 
     def _identity(self) -> JSON:
         story = self.story

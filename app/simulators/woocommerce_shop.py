@@ -42,6 +42,8 @@ RATE_IDS = {250: 1, 210: 2, 100: 3}
 META_KEYS = {"seeka_pid": "_seeka_pid", "sqzl_cookie": "_sqzl_cookie"}
 MICRO = 6  #: decimals that WooCommerce keeps of a line's own amounts
 
+ENCODER = json.JSONEncoder(check_circular=False, separators=(",", ":"))
+
 JSON = dict[str, Any]
 
 
@@ -53,7 +55,7 @@ def made_up_hooks() -> dict[str, tuple[str, str]]:
 
 def encode(document: JSON) -> bytes:
     """As PHP writes JSON: ASCII, and every slash escaped."""
-    return json.dumps(document, separators=(",", ":")).replace("/", "\\/").encode()
+    return ENCODER.encode(document).replace("/", "\\/").encode()
 
 
 def error_object(code: str, message: str, status: int) -> JSON:

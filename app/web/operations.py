@@ -10,6 +10,7 @@ from flask import Blueprint, Response, abort, current_app, request
 from flask.typing import ResponseReturnValue
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.config import Config
 from app.db import Database
@@ -19,7 +20,8 @@ from app.models.delivery import OPEN
 
 bp = Blueprint("operations", __name__)
 
-_FORWARDING = ("Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via")
+#: What proxies add to say whom they speak for; beside these, everything that starts with ``X-Forwarded-``.
+_FORWARDING = frozenset({"forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip"})
 
 
 @bp.get("/healthz")
@@ -43,7 +45,12 @@ def metrics() -> ResponseReturnValue:
     config: Config = current_app.extensions["config"]
     if not _allowed(config.metrics_token):
         abort(403)
-    _measure(current_app.extensions["db"])
+    BACKLOG.clear()
+    OLDEST.clear()
+    try:
+        _measure(current_app.extensions["db"])
+    except SQLAlchemyError:
+        current_app.logger.exception("the backlog could not be counted")  # the counters are wanted all the more
     return Response(generate_latest(REGISTRY), content_type=CONTENT_TYPE_LATEST)
 
 
@@ -51,13 +58,22 @@ def _allowed(token: str) -> bool:
     given = request.headers.get("Authorization", "")
     if token and hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
         return True
-    forwarded = any(name in request.headers for name in _FORWARDING)
-    return not forwarded and ip_address(request.remote_addr or "0.0.0.0").is_loopback  # noqa: S104 - not an address to bind
+    names = [name.lower() for name, _ in request.headers]
+    return not any(map(_forwards, names)) and _loopback(request.remote_addr)
+
+
+def _forwards(name: str) -> bool:
+    return name.startswith("x-forwarded-") or name.endswith("-client-ip") or name in _FORWARDING
+
+
+def _loopback(address: str | None) -> bool:
+    try:
+        return ip_address(address or "").is_loopback
+    except ValueError:  # a socket file, for example
+        return False
 
 
 def _measure(db: Database) -> None:
-    BACKLOG.clear()
-    OLDEST.clear()
     with db.read() as session:
         waiting = select(Delivery.provider, Delivery.state, func.count(), func.min(Delivery.created_at))
         rows = session.execute(

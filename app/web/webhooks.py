@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
 
 from flask import Blueprint, current_app, request
 from flask.typing import ResponseReturnValue
+from prometheus_client import Counter
 
 from app.metrics import WEBHOOK_SECONDS, WEBHOOKS
 from app.services.receive import NotConfigured, NotStorable, Receiver, Unproven
@@ -16,12 +19,12 @@ bp = Blueprint("webhooks", __name__)
 RETRY_AFTER = "30"
 
 
-@bp.post("/webhooks/shopify")
+@bp.post("/webhooks/shopify", provide_automatic_options=False)
 def shopify() -> ResponseReturnValue:
     return _answer("shopify", lambda receiver, headers, body: receiver.shopify(headers, body))
 
 
-@bp.post("/webhooks/woocommerce/<token>")
+@bp.post("/webhooks/woocommerce/<token>", provide_automatic_options=False)
 def woocommerce(token: str) -> ResponseReturnValue:
     return _answer("woocommerce", lambda receiver, headers, body: receiver.woocommerce(token, headers, body))
 
@@ -29,7 +32,7 @@ def woocommerce(token: str) -> ResponseReturnValue:
 def _answer(platform: str, receive: Callable[[Receiver, Mapping[str, str], bytes], str]) -> ResponseReturnValue:
     started = time.perf_counter()
     body = request.get_data(cache=False, parse_form_data=False)
-    headers = {name.lower(): value for name, value in request.headers.items()}
+    headers = _headers(request.environ)
     receiver: Receiver = current_app.extensions["receiver"]
     try:
         result, status = receive(receiver, headers, body), 200
@@ -39,10 +42,24 @@ def _answer(platform: str, receive: Callable[[Receiver, Mapping[str, str], bytes
         result, status = "not configured", 503
     except NotStorable:
         result, status = "not storable now", 503
-    WEBHOOKS.labels(platform, _topic(headers), result).inc()
+    _count(platform, _topic(headers), result).inc()
     WEBHOOK_SECONDS.observe(time.perf_counter() - started)
     answer = {"status": result}
     return (answer, status, {"Retry-After": RETRY_AFTER}) if status == 503 else (answer, status)
+
+
+def _headers(environ: Mapping[str, Any]) -> dict[str, str]:
+    """The request's headers, names lower-cased."""
+    headers = {key[5:].replace("_", "-").lower(): value for key, value in environ.items() if key.startswith("HTTP_")}
+    if environ.get("CONTENT_TYPE"):
+        headers["content-type"] = environ["CONTENT_TYPE"]
+    return headers
+
+
+@cache
+def _count(platform: str, topic: str, result: str) -> Counter:
+    """Finding a labelled counter costs more than counting; there are few of them."""
+    return WEBHOOKS.labels(platform, topic, result)
 
 
 #: A label may only take values that we know: the header is anybody's to write.
@@ -59,5 +76,5 @@ _TOPICS = frozenset(
 
 
 def _topic(headers: Mapping[str, str]) -> str:
-    topic = headers.get("x-shopify-topic") or headers.get("x-wc-webhook-topic") or ""
+    topic = headers.get("x-shopify-topic") or headers.get("shopify-topic") or headers.get("x-wc-webhook-topic") or ""
     return topic if topic in _TOPICS else "other"

@@ -25,5 +25,6 @@ def verify(body: bytes, headers: Mapping[str, str], secrets: Sequence[str]) -> N
     """
     given = next((headers[name] for name in SIGNATURES if headers.get(name)), "").encode("utf-8", "replace")
     digests = [base64.b64encode(hmac.digest(secret.encode(), body, "sha256")) for secret in secrets if secret]
-    if not any([hmac.compare_digest(digest, given) for digest in digests]):
+    proofs = [hmac.compare_digest(digest, given) for digest in digests]  # all, so that time tells nothing
+    if not any(proofs):
         raise BadSignature("shopify" if digests else "shopify: no secret to verify with")

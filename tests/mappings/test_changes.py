@@ -270,7 +270,7 @@ def in_order_of(base: MappingFile, wanted: MappingFile) -> MappingFile:
     return MappingFile(wanted.source, tuple(sorted(wanted.rules, key=lambda rule: places.get(rule["name"], 99))))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(WHOLE, WHOLE)
 def test_the_difference_laid_over_the_default_gives_the_saved_mapping(base: Any, wanted: Any) -> None:
     default, effective = as_file(base), in_order_of(as_file(base), as_file(wanted))
@@ -281,7 +281,7 @@ def test_the_difference_laid_over_the_default_gives_the_saved_mapping(base: Any,
     assert (default, effective) == before
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(WHOLE, PART)
 def test_an_own_file_can_be_found_again_from_what_it_made(base: Any, part: Any) -> None:
     default = as_file(base)
@@ -302,7 +302,7 @@ def test_a_default_saved_unchanged_leaves_nothing_to_keep(base: Any) -> None:
     assert difference(as_file(base), as_file(base)).rules == ()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(WHOLE, WHOLE)
 def test_nothing_can_be_taken_out_of_a_difference(base: Any, wanted: Any) -> None:
     default, effective = as_file(base), in_order_of(as_file(base), as_file(wanted))
@@ -334,7 +334,7 @@ def _smaller(table: dict[str, Any]) -> Iterator[dict[str, Any]]:
                     yield {**table, "fields": {**table["fields"], name: smaller}}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(WHOLE)
 def test_every_mapping_survives_being_written_and_read(base: Any) -> None:
     file = as_file(base)

@@ -32,6 +32,7 @@ FACTS: dict[str, Any] = {
         "note": "",
         "first_name": "Ines",
         "discount_codes": ["spring10", "live"],
+        "attribute": {"name": "live", "value": "5934-14"},
         "address": {"city": "Amsterdam", "country_code": "NL"},
         "lines": [
             {"sku": "MUG-BLUE", "unit_id": "880001", "quantity": "2", "unit_gross": "48.4", "kind": "product"},
@@ -119,6 +120,7 @@ def test_a_whole_payload() -> None:
         ('{ from = ["options.nothing", "order.id"], as = "concat" }', None),
         ('{ from = ["order.phone", "order.number"], as = "list" }', ["1042"]),
         ('{ first = ["order.phone", "order.note", "order.discount", "order.number"] }', "0"),
+        ('{ from = ["order.attribute", "order.phone"], as = "attributes" }', {"live": "5934-14"}),
         ('{ first = ["order.phone", "order.test"] }', False),
         ('{ first = ["order.phone", "order.note"] }', None),
         ('{ value = 5 }', 5),

@@ -13,7 +13,7 @@ from mappings.check import KINDS
 from mappings.data import MappingFile
 from mappings.engine import Skip
 from mappings.errors import MappingError
-from mappings.files import compile, dump, load_default, parse
+from mappings.files import compile, difference, dump, load_default, merge, parse
 
 HEAD = '[[rules]]\nname = "order"\non = ["order.paid"]\naction = "place_order"\n'
 
@@ -243,3 +243,13 @@ def test_a_default_is_loaded_once_and_checked(tmp_path: Path, monkeypatch: pytes
             load_default("nobody")
     finally:
         load_default.cache_clear()
+
+
+@pytest.mark.parametrize(
+    "provider", sorted(path.stem for path in (Path(mappings.files.__file__).parent / "defaults").glob("*.toml"))
+)
+def test_our_defaults_compile_and_survive_being_shown_and_saved(provider: str) -> None:
+    default = load_default(provider)
+    shown = parse(dump(merge(default, MappingFile(""))), source="own.toml")
+    assert len(compile(shown).rules) == len(default.rules)
+    assert difference(default, shown).rules == ()

@@ -91,12 +91,10 @@ def call(
         )
 
 
-def tested(provider: str, **given: Any) -> str:
+def verdict_of(provider: str, **given: Any) -> str:
     """The connection test's verdict."""
     declared = PROVIDERS[provider]
     chosen = settings_of(provider, **given)
     assert declared.test is not None
     with http.new_session() as session:
-        return http.probe(
-            declared, declared.test(chosen), chosen, base_url=declared.address(chosen), session=session
-        )
+        return http.probe(declared, declared.test(chosen), chosen, base_url=declared.address(chosen), session=session)

@@ -1,0 +1,123 @@
+"""Shopify as a `Connector`: which topic means what."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from connectors.base import Names
+from connectors.events import (
+    CartSeen,
+    CheckoutSeen,
+    Chore,
+    Claim,
+    FulfilmentSeen,
+    Kind,
+    Nothing,
+    Observation,
+    OrderGone,
+    OrderSeen,
+    RefundSeen,
+    Seen,
+)
+from connectors.reading import Reader, parse
+from connectors.shopify.carts import read_cart, read_checkout
+from connectors.shopify.fulfilments import read_fulfilment
+from connectors.shopify.normalize import read_order
+from connectors.shopify.refunds import read_lone_refund
+
+#: The whole order, whatever the topic.
+_ORDERS = {
+    "orders/create": Kind.PLACED,
+    "orders/paid": Kind.PAID,
+    "orders/updated": Kind.UPDATED,
+    "orders/cancelled": Kind.CANCELLED,
+    "orders/fulfilled": Kind.FULFILLED,
+    "orders/partially_fulfilled": Kind.UPDATED,
+}
+_KINDS = _ORDERS | {
+    "orders/edited": Kind.UPDATED,
+    "order_transactions/create": Kind.UPDATED,
+    "orders/delete": Kind.DELETED,
+    "refunds/create": Kind.REFUNDED,
+    "fulfillments/create": Kind.FULFILLED,
+    "fulfillments/update": Kind.FULFILLED,
+    "carts/create": Kind.CART_UPDATED,
+    "carts/update": Kind.CART_UPDATED,
+    "checkouts/create": Kind.CHECKOUT_STARTED,
+    "checkouts/update": Kind.CHECKOUT_STARTED,
+}
+_COMPLIANCE = frozenset({"customers/data_request", "customers/redact", "shop/redact"})
+_UNINSTALLED = "app/uninstalled"
+_CHORES = _COMPLIANCE | {_UNINSTALLED, "app/scopes_update"}
+_CHECKOUT_GONE = "checkouts/delete"
+_USED = frozenset(_KINDS) | _CHORES | {_CHECKOUT_GONE}
+_SHOP = re.compile(r"[a-z0-9][a-z0-9-]*\.myshopify\.com", re.ASCII)
+_STATUS_URL = re.compile(r"https?://[^/]+/([0-9]{1,20})/orders/", re.ASCII)
+
+
+class Shopify:
+    """Reads proven webhooks of Shopify."""
+
+    name = "shopify"
+
+    def kind(self, topic: str) -> str | None:
+        """See `Connector.kind`."""
+        return _KINDS.get(topic)
+
+    def uses(self, topic: str) -> bool:
+        """Whether anything here makes use of ``topic``, so that its webhooks are worth keeping."""
+        return topic in _USED
+
+    def observe(self, topic: str, headers: Mapping[str, str], body: bytes, names: Names) -> Observation:
+        """See `Connector.observe`."""
+        content = parse(body)
+        if not isinstance(content.value, dict):
+            raise content.wrong("an object")
+        return Observation(seen=_read(topic, content, names), claim=_claim(topic, content))
+
+
+def _read(topic: str, body: Reader, names: Names) -> Seen:
+    if topic in _ORDERS:
+        return OrderSeen(order=read_order(body, names))
+    match topic:
+        case "orders/delete":
+            return OrderGone(order_id=body["id"].id())
+        case "orders/edited":
+            return _told_elsewhere(body["order_edit"]["order_id"].id_or_none() or body["order_id"].id_or_none())
+        case "order_transactions/create":
+            return _told_elsewhere(body["order_id"].id_or_none())
+        case "refunds/create":
+            return RefundSeen(order_id=body["order_id"].id(), refund=read_lone_refund(body))
+        case "fulfillments/create" | "fulfillments/update":
+            return FulfilmentSeen(order_id=body["order_id"].id(), fulfilment=read_fulfilment(body))
+        case "carts/create" | "carts/update":
+            return CartSeen(cart=read_cart(body, names))
+        case "checkouts/create" | "checkouts/update":
+            return CheckoutSeen(checkout=read_checkout(body, names))
+        case "checkouts/delete":
+            return Nothing(reason="A checkout that is gone tells nobody anything.")
+    return Chore(name=topic) if topic in _CHORES else Nothing(reason="This topic is not known here.")
+
+
+def _told_elsewhere(order_id: str | None) -> Nothing:
+    return Nothing(reason="The order's new state arrives with orders/updated.", order_id=order_id)
+
+
+def _claim(topic: str, body: Reader) -> Claim:
+    """The shop that the body names: headers are not signed, bodies are.
+
+    An order names it in the path of its status page alone, as a number, behind a host that the merchant may choose.
+    """
+    if topic in _COMPLIANCE:
+        domain = (body.text_at("shop_domain") or "").lower()
+        return Claim(
+            domain=domain if _SHOP.fullmatch(domain) else None,
+            shop_id=body["shop_id"].id_or_none(),
+        )
+    if topic == _UNINSTALLED:
+        return Claim(shop_id=body["id"].id_or_none())
+    if topic in _ORDERS:
+        found = _STATUS_URL.match(body.text_at("order_status_url") or "")
+        return Claim(shop_id=found[1] if found else None)
+    return Claim()
