@@ -1,6 +1,12 @@
-"""What a WSGI server imports: ``app``. The worker runs beside it (``tillwire worker``)."""
+"""What a WSGI server imports: ``app``. The worker runs beside it (``tillwire worker``) and migrates at its start."""
 
-from app.config import read_config
+import sys
+
+from app.config import ConfigError, read_config
 from app.factory import create_app, create_parts
 
-app = create_app(create_parts(read_config()))
+try:
+    app = create_app(create_parts(read_config()))
+except ConfigError as error:
+    sys.stderr.write(f"tillwire: {error}\n")
+    raise SystemExit(2) from None

@@ -23,8 +23,8 @@ from app.factory import Parts
 from app.models import DeliveryState, EventState, Mode
 from app.providers.registry import PROVIDERS
 from app.services import configure, preview, replay, show
-from app.services.deliver import release
 from app.services.errors import Failed, NotFound, Wrong
+from app.services.holds import release
 from app.services.secrets import Locked
 from mappings.errors import MappingError
 

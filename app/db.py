@@ -6,9 +6,10 @@ so the writers of this process queue at a lock of ours instead of polling SQLite
 
 from __future__ import annotations
 
+import fcntl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,25 @@ class Database:
             except BaseException:
                 connection.rollback()
                 raise
+
+    def alone(self, stack: ExitStack) -> bool:
+        """Become the one worker at this database for as long as ``stack`` lives; False while another one is."""
+        with ExitStack() as mine:
+            if self.file is not None:
+                lock = mine.enter_context(Path(f"{self.file}.worker").open("w"))
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except OSError:
+                    return False
+            elif not self.sqlite:
+                connection = mine.enter_context(self.engine.connect())
+                held = connection.scalar(text("SELECT pg_try_advisory_lock(7460284)"))
+                connection.commit()  # the lock is the session's; an open transaction would only hold back vacuum
+                if not held:
+                    return False
+                mine.callback(connection.scalar, text("SELECT pg_advisory_unlock(7460284)"))
+            stack.enter_context(mine.pop_all())
+        return True
 
     def ready(self) -> bool:
         """Whether the database answers."""

@@ -49,7 +49,7 @@ def create_worker(parts: Parts) -> Worker:
         allow_private=config.allow_private_networks,
         scale=config.limit_factor,
     )
-    return Worker(parts.db, Accountant(parts.db, parts.router), deliverer)
+    return Worker(parts.db, parts.router, Accountant(parts.db, parts.router), deliverer)
 
 
 def base_url(config: Config, target: Target) -> str:

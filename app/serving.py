@@ -10,8 +10,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-import waitress
 from flask import Flask
+from waitress.server import create_server
 
 from app import factory
 from app.factory import Parts
@@ -64,7 +64,7 @@ def _listen(parts: Parts, app: Flask, host: str, port: int) -> Any:
         "clear_untrusted_proxy_headers": False,
     }
     try:
-        return waitress.create_server(app, **arguments)
+        return create_server(app, **arguments)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise Failed(f"HOST {host}, PORT {port} cannot be had ({reason}): choose others") from None

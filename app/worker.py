@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import UTC, datetime
-from typing import IO
 
 from app.db import Database
 from app.services.account import BATCH, Accountant
-from app.services.deliver import Deliverer, end_leases, try_held
+from app.services.deliver import Deliverer
+from app.services.holds import end_leases, try_held
+from app.services.route import Router
 
 log = logging.getLogger(__name__)
 
@@ -23,16 +24,16 @@ SWEEP = 5.0
 class Worker:
     """Runs the parts until stopped. `wake` tells it that there may be something to do."""
 
-    def __init__(self, db: Database, accountant: Accountant, deliverer: Deliverer) -> None:
+    def __init__(self, db: Database, router: Router, accountant: Accountant, deliverer: Deliverer) -> None:
         self._db = db
+        self._router = router
         self._accountant = accountant
         self._deliverer = deliverer
-        self._lock: IO[str] | None = None
         self._stop = threading.Event()
         self._arrived = threading.Event()
         self._due = threading.Event()
         self._main = threading.Thread(target=self._run, name="worker", daemon=True)
-        deliverer.on_result = self.settle
+        deliverer.caller.on_finished = self.settle
 
     def start(self) -> None:
         self._main.start()
@@ -44,8 +45,6 @@ class Worker:
         self.settle()
         self._main.join()
         self._deliverer.close()
-        if self._lock:
-            self._lock.close()
 
     def wake(self) -> None:
         """Webhooks were stored."""
@@ -56,37 +55,38 @@ class Worker:
         self._due.set()
 
     def _run(self) -> None:
-        if not self._alone():
-            return
-        threads = [
-            threading.Thread(target=self._loop, args=(self._account, self._arrived), name="account", daemon=True),
-            threading.Thread(target=self._loop, args=(self._deliver, self._due), name="deliver", daemon=True),
-            threading.Thread(target=self._sweep, name="sweep", daemon=True),
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        with ExitStack() as stack:
+            if not self._begin(stack):
+                return
+            threads = [
+                threading.Thread(target=self._loop, args=(self._account, self._arrived), name="account", daemon=True),
+                threading.Thread(target=self._loop, args=(self._deliver, self._due), name="deliver", daemon=True),
+                threading.Thread(target=self._sweep, name="sweep", daemon=True),
+            ]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
 
-    def _alone(self) -> bool:
-        """On SQLite one worker works at a time: whoever gets the lock knows that the one before is dead.
+    def _begin(self, stack: ExitStack) -> bool:
+        """Wait to be the only worker at this database.
 
-        So what that one was at is taken up at once, instead of when its leases run out.
+        One at a time keeps the budgets and the one-call-per-customer rule true. And whoever becomes the only one knows
+        that the one before is dead, so what that one was at is taken up at once, not when its leases run out.
         """
-        path = self._db.file
-        if path is None:
-            return True
-        self._lock = open(f"{path}.worker", "w")  # noqa: SIM115 - held for as long as the worker lives
+        told = False
         while not self._stop.is_set():
             try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                log.warning("another worker is at this database; waiting for it to end")
-                self._stop.wait(SWEEP)
-                continue
-            with self._db.write() as session:
-                end_leases(session)
-            return True
+                if self._db.alone(stack):
+                    with self._db.write() as session:
+                        end_leases(session)
+                    return True
+            except Exception:
+                log.exception("the worker could not begin; trying again")
+            if not told:
+                log.warning("another worker is at this database; this one waits until that one ends")
+                told = True
+            self._stop.wait(SWEEP)
         return False
 
     def _account(self) -> bool:
@@ -115,6 +115,7 @@ class Worker:
             try:
                 with self._db.write() as session:
                     released = try_held(session, datetime.now(UTC))
+                    self._router.catch_up(session)
             except Exception:
                 log.exception("looking after held destinations failed; trying again")
                 continue

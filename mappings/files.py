@@ -58,14 +58,19 @@ def compile(file: MappingFile) -> CompiledMapping:
     return CompiledMapping.of(whole.rules, source=file.source)
 
 
+def default_text(provider: str) -> str:
+    """Our default for ``provider`` as it is written, with its comments."""
+    source = f"{provider}.toml"
+    try:
+        return files("mappings").joinpath("defaults", source).read_text("utf-8")
+    except FileNotFoundError:
+        raise MappingError("there is no default mapping of this name", source=source) from None
+
+
 @cache
 def load_default(provider: str) -> MappingFile:
     """Our default for ``provider``, from ``mappings/defaults/<provider>.toml``."""
     source = f"{provider}.toml"
-    try:
-        text = files("mappings").joinpath("defaults", source).read_text("utf-8")
-    except FileNotFoundError:
-        raise MappingError("there is no default mapping of this name", source=source) from None
-    default = parse(text, source=source)
+    default = parse(default_text(provider), source=source)
     check_rules(default.rules, source=source, complete=True)
     return default

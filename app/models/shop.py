@@ -62,7 +62,8 @@ class Destination(Base):
     options: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     secrets: Mapped[str | None] = mapped_column(Text)  #: encrypted JSON
     held: Mapped[str | None] = mapped_column(Text)  #: why nothing is sent until the merchant mends something
-    probe_at: Mapped[datetime | None] = mapped_column(Moment)  #: while held: when one delivery is tried again
+    probe_at: Mapped[datetime | None] = mapped_column(Moment)  #: while held: when it is tried again
+    missed_from: Mapped[int | None] = mapped_column(BigId)  #: first event whose deliveries could not be worked out
     created_at: Mapped[datetime] = mapped_column(Moment)
     updated_at: Mapped[datetime] = mapped_column(Moment)
 

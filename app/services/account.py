@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import literal, select, update
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session, undefer
 
 from app.db import Database
@@ -75,6 +76,8 @@ class Accountant:
             return 0
         try:
             self._write(reads)
+        except (OperationalError, InterfaceError):
+            raise
         except Exception:
             log.exception("a batch of %d webhooks failed; going one by one", len(reads))
             for each in reads:
@@ -140,6 +143,8 @@ class Accountant:
     def _write_alone(self, read: Read) -> None:
         try:
             self._write([read])
+        except (OperationalError, InterfaceError):
+            raise  # the database is in trouble, not the webhook: it stays pending
         except Exception as error:
             log.exception("webhook %s could not be accounted for", read.webhook.id)
             text = f"internal error while accounting ({type(error).__name__}); the body is kept"

@@ -5,12 +5,11 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from importlib import resources
 from typing import Any
 from urllib.parse import urlsplit
 
 from shopify.utils import shop_url
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from app.models import Delivery, DeliveryState, Destination, Endpoint, Event, EventState, MappingVersion, Mode, Shop
@@ -18,8 +17,8 @@ from app.providers import http
 from app.providers.base import Provider, Setting
 from app.providers.errors import DeliveryError, Unauthorized
 from app.providers.registry import PROVIDERS
-from app.services.deliver import release
 from app.services.errors import NotFound, Wrong
+from app.services.holds import release
 from app.services.packing import unpack
 from app.services.route import Router, effective
 from app.services.secrets import Vault
@@ -254,6 +253,17 @@ def _catch_up(session: Session, router: Router, shop: Shop, destination: Destina
     for event in session.scalars(wanted.execution_options(yield_per=200)):
         if event.facts is not None:
             router.owe(session, destination, shop, event, unpack(event.facts))
+    if destination.mode == Mode.LIVE:
+        session.execute(
+            update(Delivery)
+            .where(
+                Delivery.destination_id == destination.id,
+                Delivery.state == DeliveryState.SHADOW,
+                Delivery.created_at >= now() - timedelta(days=days),
+            )
+            .values(state=DeliveryState.PENDING, reason="collected in shadow mode", due_at=now(), since=now())
+            .execution_options(synchronize_session=False)
+        )
 
 
 def describe(session: Session, vault: Vault, destination: Destination) -> dict[str, Any]:
@@ -348,7 +358,7 @@ def _save_mapping(session: Session, shop: Shop, provider: Provider, text: str) -
     )
     session.flush()
     destination = find_destination(session, shop, provider)
-    if destination is not None and destination.held is None:
+    if destination is not None and destination.mode != Mode.OFF:
         release(session, destination.id, now())
 
 
@@ -359,11 +369,7 @@ def own_mapping(session: Session, shop: Shop, provider: Provider) -> str:
     return session.scalar(wanted.order_by(MappingVersion.version.desc()).limit(1)) or ""
 
 
-def _default_text(provider: Provider) -> str:
-    return resources.files("mappings").joinpath("defaults", f"{provider.name}.toml").read_text("utf-8")
-
-
 def show_mapping(session: Session, shop: Shop, provider: Provider) -> str:
     """The effective mapping as TOML; the default with its comments where nothing was changed."""
     own = own_mapping(session, shop, provider)
-    return files.dump(effective(provider.name, own)) if own else _default_text(provider)
+    return files.dump(effective(provider.name, own)) if own else files.default_text(provider.name)

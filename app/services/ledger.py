@@ -46,13 +46,12 @@ def mark(order: Facts, body_hash: str) -> Mark:
 
 
 def _stage(order: Facts) -> int:
+    """How far in its life an order is; what has ended outweighs what was served."""
     if order.get("draft"):
-        return 0
-    if order.get("refunded_in_full"):
-        return 6
-    if order.get("cancelled"):
-        return 5
-    return {"full": 4, "partial": 3}.get(order.get("fulfilment_status", ""), 2 if order.get("paid") else 1)
+        return -1
+    ended = 20 if order.get("refunded_in_full") else 10 if order.get("cancelled") else 0
+    served = {"full": 3, "partial": 2}.get(order.get("fulfilment_status", ""), int(bool(order.get("paid"))))
+    return ended + served
 
 
 def see_order(state: Facts, order: Facts, body_hash: str, *, restored: bool = False) -> Verdict:

@@ -11,13 +11,16 @@ from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from app.models import Delivery, DeliveryState, Destination, Event, MappingVersion, Mode, Shop
+from app.models import Delivery, DeliveryState, Destination, Event, EventState, MappingVersion, Mode, Shop
 from app.providers.base import Provider
 from app.providers.registry import PROVIDERS
-from app.services.secrets import Vault
+from app.services.holds import hold
+from app.services.packing import unpack
+from app.services.secrets import Locked, Vault
 from connectors.events import time_text
 from mappings import engine, files
 from mappings.engine import CompiledMapping
+from mappings.errors import MappingError
 
 Facts = dict[str, Any]
 
@@ -76,7 +79,37 @@ class Router:
         """Write the deliveries that ``event`` owes, in the caller's transaction."""
         wanted = select(Destination).where(Destination.shop_id == shop.id, Destination.mode != Mode.OFF)
         for destination in session.scalars(wanted.order_by(Destination.id)):
-            self.owe(session, destination, shop, event, facts)
+            try:
+                self._catch_up(session, destination, shop)
+                self.owe(session, destination, shop, event, facts)
+            except (Locked, MappingError) as error:
+                # What the event owes cannot be worked out now. The event counts all the same, for the others.
+                hold(session, destination.id, str(error), datetime.now(UTC))
+                destination.missed_from = destination.missed_from or event.id
+
+    def _catch_up(self, session: Session, destination: Destination, shop: Shop) -> None:
+        """What came while the destination's deliveries could not be worked out; what is owed already stays single."""
+        if destination.missed_from is None:
+            return
+        self.target(session, destination)
+        wanted = select(Event).where(Event.shop_id == shop.id, Event.id >= destination.missed_from)
+        for missed in session.scalars(wanted.where(Event.state == EventState.UNDERSTOOD).order_by(Event.id)):
+            if missed.facts is not None:
+                self.owe(session, destination, shop, missed, unpack(missed.facts))
+        destination.missed_from = None
+
+    def catch_up(self, session: Session) -> None:
+        """After something was mended: work out what destinations missed meanwhile."""
+        wanted = select(Destination).where(
+            Destination.missed_from.is_not(None), Destination.held.is_(None), Destination.mode != Mode.OFF
+        )
+        for destination in session.scalars(wanted).all():
+            shop = session.get(Shop, destination.shop_id)
+            try:
+                if shop is not None:
+                    self._catch_up(session, destination, shop)
+            except (Locked, MappingError) as error:
+                hold(session, destination.id, str(error), datetime.now(UTC))
 
     def owe(self, session: Session, destination: Destination, shop: Shop, event: Event, facts: Facts) -> int:
         """Write the deliveries that ``event`` owes to one destination; return how many are new."""

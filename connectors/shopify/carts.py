@@ -118,7 +118,7 @@ def read_checkout(body: Reader, names: Names) -> Checkout:
         first_name=buyer.first_name,
         last_name=buyer.last_name,
         accepts_marketing=ticked.boolean() if ticked else None,
-        locale=locale(body.text_at("customer_locale")),
+        locale=locale(body.text_at("customer_locale"), buyer.country),
         attributes=attributes,
         sprii=find(ours, names.sprii),
         seeka_profile_id=value_of(ours, names.seeka_profile),

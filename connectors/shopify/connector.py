@@ -52,6 +52,8 @@ _UNINSTALLED = "app/uninstalled"
 _CHORES = _COMPLIANCE | {_UNINSTALLED, "app/scopes_update"}
 _CHECKOUT_GONE = "checkouts/delete"
 _USED = frozenset(_KINDS) | _CHORES | {_CHECKOUT_GONE}
+#: What the bodies of these topics are, as their ``admin_graphql_api_id`` names it.
+_RESOURCES = {"orders": "an Order", "refunds": "a Refund", "fulfillments": "a Fulfillment"}
 _SHOP = re.compile(r"[a-z0-9][a-z0-9-]*\.myshopify\.com", re.ASCII)
 _STATUS_URL = re.compile(r"https?://[^/]+/([0-9]{1,20})/orders/", re.ASCII)
 
@@ -74,6 +76,7 @@ class Shopify:
         content = parse(body)
         if not isinstance(content.value, dict):
             raise content.wrong("an object")
+        _check_resource(topic, content)
         return Observation(seen=_read(topic, content, names), claim=_claim(topic, content))
 
 
@@ -98,6 +101,14 @@ def _read(topic: str, body: Reader, names: Names) -> Seen:
         case "checkouts/delete":
             return Nothing(reason="A checkout that is gone tells nobody anything.")
     return Chore(name=topic) if topic in _CHORES else Nothing(reason="This topic is not known here.")
+
+
+def _check_resource(topic: str, body: Reader) -> None:
+    """The topic is a header that nobody signed: a body that names itself another kind of thing is not read as this."""
+    wanted, named = _RESOURCES.get(topic.partition("/")[0]), body["admin_graphql_api_id"]
+    text = named.text_or_none() if wanted else None
+    if wanted and text and not text.startswith(f"gid://shopify/{wanted.rpartition(' ')[2]}/"):
+        raise named.wrong(f"the id of {wanted}")
 
 
 def _told_elsewhere(order_id: str | None) -> Nothing:

@@ -10,7 +10,7 @@ from itertools import chain
 
 from connectors.attributes import among, find, value_of
 from connectors.base import Names
-from connectors.events import Order
+from connectors.events import ZERO, LineItem, Order, ShippingLine
 from connectors.reading import Reader
 from connectors.shopify.amounts import shop_amount, shop_money, total_of
 from connectors.shopify.attached import read_attributes, token_at
@@ -32,6 +32,7 @@ def read_order(body: Reader, names: Names) -> Order:
     taxes_included = body["taxes_included"].boolean()
     lines = read_lines(body, taxes_included=taxes_included)
     shipping_lines = read_shipping_lines(body, taxes_included=taxes_included)
+    unassigned = _unassigned(body, lines, shipping_lines)
     refunds = read_refunds(body["refunds"], currency=currency, taxes_included=taxes_included)
     refunded = total_of([refund.amount for refund in refunds])
     fulfilments = tuple([read_fulfilment(each) for each in body["fulfillments"].items()])
@@ -69,8 +70,9 @@ def read_order(body: Reader, names: Names) -> Order:
         taxes_included=taxes_included,
         total=total,
         current_total=shop_amount(body, "current_total_price"),
-        discount=total_of([line.discount for line in lines]),
-        discount_net=total_of([line.discount_net for line in lines]),
+        discount=total_of([line.discount for line in lines]) + unassigned,
+        discount_net=total_of([line.discount_net for line in lines]) + unassigned,
+        unassigned_discount=unassigned,
         tax=shop_money(body, "total_tax"),
         lines_tax=total_of([line.tax for line in lines]),
         shipping_net=total_of([line.net for line in shipping_lines]),
@@ -94,7 +96,7 @@ def read_order(body: Reader, names: Names) -> Order:
         address=buyer.address,
         billing=buyer.billing,
         shipping=buyer.shipping,
-        locale=locale(body.text_at("customer_locale")),
+        locale=locale(body.text_at("customer_locale"), buyer.country),
         accepts_marketing=ticked.boolean() if ticked else None,
         note=body.text_at("note"),
         attributes=attributes,
@@ -117,6 +119,14 @@ def _currencies(body: Reader) -> tuple[str, str | None]:
 
 def _buyer_total(body: Reader) -> Decimal | None:
     return body["total_price_set"]["presentment_money"]["amount"].decimal_or_none()
+
+
+def _unassigned(body: Reader, lines: tuple[LineItem, ...], shipping: tuple[ShippingLine, ...]) -> Decimal:
+    """Discounts that stand on no line: only in bodies so old or so trimmed that they know no allocations."""
+    if any(line.has("discount_allocations") for line in body["line_items"].items()):
+        return ZERO
+    assigned = total_of([line.discount for line in lines]) + total_of([line.discount for line in shipping])
+    return max(shop_money(body, "total_discounts") - assigned, ZERO)
 
 
 def _codes(codes: Reader) -> tuple[str, ...]:

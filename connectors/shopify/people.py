@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
+
+from babel.core import get_global
+from babel.languages import get_official_languages
 
 from connectors import people
 from connectors.events import Address, Customer
 from connectors.reading import Reader
 
-_LOCALE = re.compile(r"([a-z]{2,3})(?:[-_][a-z]{4})?[-_]([a-z]{2}|[0-9]{3})", re.ASCII | re.IGNORECASE)
+_LOCALE = re.compile(r"([a-z]{2,3})(?:[-_][a-z]{4})?(?:[-_]([a-z]{2}|[0-9]{3}))?", re.ASCII | re.IGNORECASE)
 
 
 def read_id(place: Reader) -> str | None:
@@ -84,7 +88,22 @@ def _email(*texts: str | None) -> str | None:
     return next((found for text in texts if (found := people.email(text))), None)
 
 
-def locale(text: str | None) -> str | None:
-    """``nl-NL`` of ``nl-NL``, ``nl_nl`` or ``nl-Latn-NL``; whatever lacks a country stays as it is."""
+@lru_cache(maxsize=1024)
+def locale(text: str | None, country: str | None) -> str | None:
+    """``nl-NL`` of ``nl-NL``, ``nl_nl`` or ``nl-Latn-NL``; what is written in another way stays as it is.
+
+    A language alone gets ``country`` where it is official there (``nl`` in BE), else where most of its speakers live.
+    """
     match = _LOCALE.fullmatch(text) if text else None
-    return f"{match[1].lower()}-{match[2].upper()}" if match else text
+    if match is None:
+        return text
+    language = match[1].lower()
+    territory = match[2] or _territory(language, country)
+    return f"{language}-{territory.upper()}" if territory else language
+
+
+def _territory(language: str, country: str | None) -> str | None:
+    if country and language in get_official_languages(country, de_facto=True):
+        return country
+    likely: str | None = get_global("likely_subtags").get(language)
+    return likely.rpartition("_")[2] if likely else None

@@ -50,9 +50,9 @@ def order_of(body: dict[str, Any], names: Names | None = None) -> Order:
     return found.order
 
 
-def changed(name: str, **fields: Any) -> Order:
+def changed(fixture: str, **fields: Any) -> Order:
     """The order of a fixture with some fields written over."""
-    return order_of(body_of(name) | fields)
+    return order_of(body_of(fixture) | fields)
 
 
 def refund_of(body: dict[str, Any]) -> Refund:

@@ -265,15 +265,15 @@ WORKED_B = Order(
 )
 
 
-def flat(line_id: str, kind: str, name: str, price: str, **fields: Any) -> LineItem:
+def flat(line_id: str, kind: str, title: str, price: str, **fields: Any) -> LineItem:
     """A line without discount and tax, where every amount of a unit is the price."""
     amount = D(price)
     quantity = fields.pop("quantity", D(1))
     return LineItem(
         line_id=line_id,
         kind=kind,
-        name=fields.pop("name", name),
-        title=name,
+        name=fields.pop("name", title),
+        title=title,
         quantity=quantity,
         unit_price=amount,
         unit_net=amount,
@@ -808,6 +808,9 @@ def test_the_shipping_address_serves_where_there_is_no_billing_address() -> None
         ("en_US", "NL", "en-US"),
         ("NL_be", None, "nl-BE"),
         ("zh-Hant-TW", None, "zh-TW"),
+        ("es-419", None, "es-419"),
+        ("xx", "NL", "xx"),
+        ("any way", "NL", "any way"),
         ("nl", "BE", "nl-BE"),
         ("nl", "DE", "nl-NL"),
         ("en", "GB", "en-GB"),

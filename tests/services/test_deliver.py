@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy import select, update
 
 from app.models import Attempt, Delivery, Destination
-from app.services import deliver, replay
-from app.services.deliver import HORIZON, LEASE, backoff
+from app.services import holds, replay
+from app.services.holds import LEASE
+from app.services.settle import HORIZON, backoff
 from tests.bodies import woocommerce_order
 from tests.rig import Rig
 
@@ -38,7 +39,7 @@ def attempts(rig: Rig) -> list[tuple[str, str | None, int | None]]:
 
 def kill(rig: Rig) -> None:
     """As `kill -9` between the call and its settling: what came back is lost, leases stay and run out."""
-    rig.deliverer._pool.shutdown(wait=True)
+    rig.deliverer.caller.close()
     rig.deliverer = rig.new_deliverer()
     with rig.db.write() as session:
         session.execute(
@@ -160,8 +161,8 @@ def test_a_held_destination_is_tried_again_by_itself_now_and_then(rig: Rig, shop
     order(rig, shop)
     rig.work()
     with rig.db.write() as session:
-        assert deliver.try_held(session, datetime.now(UTC)) == 0
-        assert deliver.try_held(session, datetime.now(UTC) + deliver.PROBE_EVERY) == 1
+        assert holds.try_held(session, datetime.now(UTC)) == 0
+        assert holds.try_held(session, datetime.now(UTC) + holds.TRY_EVERY) == 1
     rig.make_due()
     rig.work()
     assert [state for _, state, _ in rig.states()] == ["delivered"]
@@ -258,7 +259,7 @@ def test_killed_before_the_call_went_out_it_is_sent_once(rig: Rig, shop: int, mo
     rig.switch_on(shop, "sprii")
     order(rig, shop)
     rig.account()
-    monkeypatch.setattr(rig.deliverer, "_make", lambda call: None)
+    monkeypatch.setattr(rig.deliverer.caller, "start", lambda call: None)
     rig.deliverer.work()
     assert attempts(rig) == [("send", None, None)]
     kill(rig)
@@ -270,7 +271,7 @@ def test_a_living_lease_is_respected(rig: Rig, shop: int, monkeypatch: pytest.Mo
     rig.switch_on(shop, "seeka")
     order(rig, shop)
     rig.account()
-    monkeypatch.setattr(rig.deliverer, "_make", lambda call: None)
+    monkeypatch.setattr(rig.deliverer.caller, "start", lambda call: None)
     rig.deliverer.work()
     other = rig.new_deliverer()
     assert other.work() == 0

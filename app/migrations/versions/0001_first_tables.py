@@ -43,6 +43,7 @@ def upgrade() -> None:
         sa.Column("secrets", sa.Text(), nullable=True),
         sa.Column("held", sa.Text(), nullable=True),
         sa.Column("probe_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("missed_from", ID, nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(

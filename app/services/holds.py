@@ -1,0 +1,75 @@
+"""Holds and leases: what stops a destination, and what lets it go on."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from app.models import Delivery, DeliveryState, Destination
+from app.models.delivery import CLAIMABLE, among
+
+LEASE = timedelta(seconds=50)  #: longer than the longest exchange (a call, a question, a repeat), within a minute
+TRY_EVERY = timedelta(minutes=15)  #: while a destination is held, it is tried again so often
+
+
+def hold(session: Session, destination_id: int, reason: str, now: datetime) -> None:
+    """Stop a destination until the merchant mends something; what is open waits, in order, and does not expire."""
+    session.execute(
+        update(Destination)
+        .where(Destination.id == destination_id)
+        .values(held=reason, probe_at=now + TRY_EVERY)
+        .execution_options(synchronize_session=False)
+    )
+    hold_open(session, destination_id, reason)
+
+
+def hold_open(session: Session, destination_id: int, reason: str) -> None:
+    """Mark what is open and not under way as held."""
+    session.execute(
+        update(Delivery)
+        .where(
+            Delivery.destination_id == destination_id,
+            among(Delivery.state, CLAIMABLE),
+            Delivery.leased_until.is_(None),
+        )
+        .values(state=DeliveryState.HELD, reason=reason)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def release(session: Session, destination_id: int, now: datetime) -> int:
+    """Let a destination go on: what was held is due, with its full horizon again. Return how many."""
+    session.execute(
+        update(Destination)
+        .where(Destination.id == destination_id)
+        .values(held=None, probe_at=None)
+        .execution_options(synchronize_session=False)
+    )
+    released = session.execute(
+        update(Delivery)
+        .where(Delivery.destination_id == destination_id, Delivery.state == DeliveryState.HELD)
+        .values(state=DeliveryState.PENDING, reason=None, due_at=now, since=now)
+        .execution_options(synchronize_session=False)
+    )
+    return int(released.rowcount)  # type: ignore[attr-defined]
+
+
+def try_held(session: Session, now: datetime) -> int:
+    """Release destinations whose time for another try has come; if nothing was mended, the first answer holds again."""
+    wanted = select(Destination.id).where(Destination.held.is_not(None), Destination.probe_at <= now)
+    found = session.scalars(wanted).all()
+    for destination_id in found:
+        release(session, destination_id, now)
+    return len(found)
+
+
+def end_leases(session: Session) -> None:
+    """Take up at once what a dead worker left; only for whoever knows that there is no other worker alive."""
+    session.execute(
+        update(Delivery)
+        .where(Delivery.leased_until.is_not(None))
+        .values(leased_until=datetime.now(UTC) - LEASE)
+        .execution_options(synchronize_session=False)
+    )
