@@ -19,7 +19,7 @@ COUNT = 3000
 
 
 def run() -> dict[str, Any]:
-    bodies = [orders.shopify(number) for number in range(200)]
+    bodies = [orders.shopify(number) for number in range(1, 201)]
     work = _work()
     for body in bodies:
         work(body)

@@ -13,9 +13,10 @@ LONGEST_VALUE = 255
 def clean(value: str, longest: int = LONGEST_VALUE) -> str | None:
     """Trimmed text without control characters, at most ``longest``; None where nothing usable is left."""
     text = value.strip()
-    if not text or len(text) > longest or any(unicodedata.category(char) == "Cc" for char in text):
+    if not text or len(text) > longest:
         return None
-    return text
+    printable = text.isprintable() or all(unicodedata.category(char) != "Cc" for char in text)
+    return text if printable else None
 
 
 def find(attributes: Iterable[Attribute], names: Sequence[str], *, longest: int = LONGEST_VALUE) -> Found | None:

@@ -7,7 +7,6 @@ leaves it either untouched or done.
 from __future__ import annotations
 
 import logging
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,7 +21,7 @@ from app.metrics import EVENTS, STORE_LAG
 from app.models import Event, EventState, Ledger, Shop, Webhook, WebhookState
 from app.services import ledger
 from app.services.ledger import Change, Verdict
-from app.services.packing import pack, unpack
+from app.services.packing import decompress, pack, unpack
 from app.services.route import Router
 from connectors.base import Names
 from connectors.errors import Unreadable
@@ -97,7 +96,7 @@ class Accountant:
         names = Names(**{key: tuple(value) for key, value in ((shop and shop.settings.get("names")) or {}).items()})
         try:
             observation = CONNECTORS[webhook.platform].observe(
-                webhook.topic, webhook.headers, zlib.decompress(webhook.body), names
+                webhook.topic, webhook.headers, decompress(webhook.body), names
             )
         except Unreadable as error:
             return Read(webhook, shop, None, str(error))

@@ -61,6 +61,7 @@ class Deliverer:
         self.caller = Caller(base_urls, allow_private=allow_private)
         self._calling: dict[int, int] = defaultdict(int)  #: destination: calls under way
         self._lanes: set[tuple[int, str]] = set()  #: under way, per destination and value of its lane field
+        self._lane_of: dict[int, str] = {}  #: delivery: its lane as last rendered, to pass over it while that is busy
 
     def work(self) -> int:
         """Settle what came back, claim what is due, start its calls; return how many deliveries moved."""
@@ -170,6 +171,8 @@ class Deliverer:
         self, session: Session, target: Target, delivery: Delivery, now: datetime, calls: list[Call]
     ) -> bool | None:
         """Prepare one delivery and put it into a call; False if it has to wait, None if the whole budget is used up."""
+        if (target.id, self._lane_of.get(delivery.id, "")) in self._lanes:
+            return False
         self._mend(session, delivery)
         prepared = self._prepare(session, target, delivery)
         if prepared is None:
@@ -181,7 +184,9 @@ class Deliverer:
             return True
         lane = _lane(target, prepared.payload)
         if lane is not None and (target.id, lane) in self._lanes:
+            self._lane_of[delivery.id] = lane
             return False
+        self._lane_of.pop(delivery.id, None)
         if not self._joins(delivery, calls) and not self._budgets.take(target):
             return None
         self._lease(session, target, delivery, prepared, lane, now, calls)

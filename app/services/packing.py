@@ -1,4 +1,7 @@
-"""JSON and bytes as they lie in the database: compressed."""
+"""JSON and bytes as they lie in the database: compressed in zlib's format, which any zlib opens.
+
+ISA-L writes it several times faster than zlib itself, in a request that somebody waits for.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,22 @@ import json
 import zlib
 from typing import Any
 
-#: Level 1 is three times as fast as the default and gives up a tenth of the size.
+from isal import isal_zlib
+
 LEVEL = 1
 
 
+def compress(data: bytes) -> bytes:
+    return isal_zlib.compress(data, LEVEL)
+
+
+def decompress(data: bytes) -> bytes:
+    return zlib.decompress(data)
+
+
 def pack(value: Any) -> bytes:
-    return zlib.compress(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(), LEVEL)
+    return compress(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
 
 
 def unpack(data: bytes) -> Any:
-    return json.loads(zlib.decompress(data))
+    return json.loads(decompress(data))

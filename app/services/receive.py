@@ -12,7 +12,6 @@ import queue
 import re
 import threading
 import time
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,7 +24,7 @@ from sqlalchemy.exc import DataError, IntegrityError
 
 from app.db import Database
 from app.models import Endpoint, Shop, Webhook, WebhookState
-from app.services.packing import LEVEL
+from app.services.packing import compress
 from connectors.errors import BadSignature
 from connectors.registry import CONNECTORS
 from connectors.shopify import signature as shopify_signature
@@ -234,7 +233,7 @@ class Receiver:
                 "dedup_key": key,
                 "topic": topic,
                 "headers": {name: value for name, value in headers.items() if name not in _DROPPED},
-                "body": zlib.compress(body, LEVEL),
+                "body": compress(body),
                 "body_hash": digest,
                 "received_at": datetime.now(UTC),
                 "state": WebhookState.PENDING,

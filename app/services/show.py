@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -23,7 +22,7 @@ from app.models import (
     WebhookState,
 )
 from app.services.errors import NotFound
-from app.services.packing import unpack
+from app.services.packing import decompress, unpack
 from connectors.registry import CONNECTORS
 
 Row = dict[str, Any]
@@ -201,7 +200,7 @@ def _webhook(row: Webhook) -> Row:
         "topic": row.topic,
         "received_at": moment(row.received_at),
         "state": row.state,
-        "bytes": len(zlib.decompress(row.body)),
+        "bytes": len(decompress(row.body)),
         "body_hash": row.body_hash,
     }
 

@@ -55,6 +55,7 @@ class Place(NamedTuple):
     city: str
     latitude: float
     longitude: float
+    more: str = ""  #: second line
 
 
 ZONES = {
@@ -108,11 +109,11 @@ PEOPLE = (
 PLACES = {
     "NL": (
         Place("Voorbeeldstraat 1", "1011 AB", "Amsterdam", 52.37, 4.9),
-        Place("Testlaan 22 B", "3511 XY", "Utrecht", 52.09, 5.12),
+        Place("Testlaan 22 B", "3511 XY", "Utrecht", 52.09, 5.12, "2e verdieping"),
         Place("Proefweg 7", "9711 ZZ", "Groningen", 53.22, 6.57),
     ),
     "DK": (
-        Place("Prøvegade 3, 2. tv.", "1456", "København K", 55.68, 12.57),
+        Place("Prøvegade 3", "1456", "København K", 55.68, 12.57, "2. tv."),
         Place("Eksempelvej 14", "8000", "Aarhus C", 56.16, 10.2),
     ),
     "JP": (Place("架空町1-2-3", "100-0001", "千代田区", 35.68, 139.75),),

@@ -182,7 +182,8 @@ class _Teller:
 
     def tax_line(self, amount: int, rate: int) -> JSON:
         title = self.story.zone.tax_name
-        return {"channel_liable": False, **self.both("price", amount), "rate": rate / 1000, "title": title}
+        liable = None if self.story.quirk % 5 == 0 else False
+        return {"channel_liable": liable, **self.both("price", amount), "rate": rate / 1000, "title": title}
 
     def address(self, person: Person, place: Place, phone: str | None) -> JSON:
         country = self.story.zone.country
@@ -195,7 +196,7 @@ class _Teller:
             "province": None,
             "country": COUNTRY_NAMES[country],
             "last_name": person.last_name,
-            "address2": None,
+            "address2": place.more or None,
             "company": None,
             "latitude": place.latitude,
             "longitude": place.longitude,
@@ -252,26 +253,26 @@ class _Teller:
                 shares.append({**self.both("amount", share), "discount_application_index": place})
         return shares
 
-    def _lines_now(self, state: State) -> list[JSON]:
+    def _lines_now(self, state: State) -> bytes:
+        """The lines as JSON: what no step changes is encoded once, for these are the larger part of a body."""
         back = dict.fromkeys(range(len(self.line_json)), 0)
         for refund in state.refunds:
             for each in refund.lines:
                 back[each.line] += each.quantity
-        if not state.fulfilled_at and not any(back.values()):
-            return self.line_json
+        done = state.fulfilled_at is not None
+        status = b'"fulfilled"' if done else b"null"
         lines = []
-        for place, line in enumerate(self.line_json):
-            left = line["quantity"] - back[place]
-            done = "fulfilled" if state.fulfilled_at else None
-            lines.append(
-                line
-                | {
-                    "current_quantity": left,
-                    "fulfillable_quantity": 0 if done else left,
-                    "fulfillment_status": done,
-                }
-            )
-        return lines
+        for place, (line, text) in enumerate(zip(self.story.lines, self._line_texts, strict=True)):
+            left = line.quantity - back[place]
+            changing = b',"current_quantity":%d,"fulfillable_quantity":%d,"fulfillment_status":%s}'
+            lines.append(text + changing % (left, 0 if done else left, status))
+        return b"[" + b",".join(lines) + b"]"
+
+    @cached_property
+    def _line_texts(self) -> list[bytes]:
+        """Each line as JSON up to where `_lines_now` goes on."""
+        changing = ("current_quantity", "fulfillable_quantity", "fulfillment_status")
+        return [encode({key: line[key] for key in line if key not in changing})[:-1] for line in self.line_json]
 
     def _application(self, discount: Discount) -> JSON:
         percentage = discount.kind == "percentage"
@@ -328,11 +329,11 @@ class _Teller:
 
     def order(self, state: State) -> bytes:
         lines = self._lines_now(state)
-        changing = self._now(state)
-        changing["line_items"] = lines
-        changing["refunds"] = [self.refund(refund) for refund in state.refunds]
-        changing["fulfillments"] = self._fulfillments(state, lines)
-        return self._always[:-1] + b"," + encode(changing)[1:]
+        changing = self._now(state) | {"refunds": [self.refund(refund) for refund in state.refunds]}
+        sent = self._fulfillment(state)
+        fulfillments = b"[" + encode(sent)[:-1] + b',"line_items":' + lines + b"}]" if sent else b"[]"
+        parts = (self._always[:-1], encode(changing)[1:-1], b'"line_items":' + lines, b'"fulfillments":' + fulfillments)
+        return b",".join(parts) + b"}"
 
     @cached_property
     def _always(self) -> bytes:
@@ -353,6 +354,7 @@ class _Teller:
             "cart_token": self.cart_token if web else None,
             "checkout_token": token if web else None,
             "client_details": self._client() if web else None,
+            "company": None,
             "confirmation_number": token[:9].upper(),
             "confirmed": True,
             "currency": self.currency,
@@ -401,7 +403,7 @@ class _Teller:
             "browser_ip": f"192.0.2.{self.story.quirk}",
             "browser_width": None,
             "session_hash": None,
-            "user_agent": self.story.user_agent,
+            "user_agent": self.story.user_agent if self.story.quirk % 8 else None,
         }
 
     def _placed_money(self) -> JSON:
@@ -451,6 +453,7 @@ class _Teller:
             "opt_in_level": "single_opt_in",
             "consent_updated_at": None,
         }
+        sms = bool(buyer.phone and buyer.phone.startswith("+") and story.quirk % 4 == 0) or None
         home = self.address(buyer.person, buyer.place, buyer.phone)
         del home["latitude"], home["longitude"]
         return {
@@ -465,9 +468,9 @@ class _Teller:
             "verified_email": True,
             "multipass_identifier": None,
             "tax_exempt": False,
-            "phone": None,
+            "phone": sms and buyer.phone,
             "email_marketing_consent": consent,
-            "sms_marketing_consent": None,
+            "sms_marketing_consent": consent | {"consent_collected_from": "SHOPIFY"} if sms else None,
             "tags": "",
             "currency": self.currency,
             "tax_exemptions": [],
@@ -529,35 +532,33 @@ class _Teller:
             return "paid"
         return "refunded" if refunded == self.story.total else "partially_refunded"
 
-    def _fulfillments(self, state: State, lines: list[JSON]) -> list[JSON]:
+    def _fulfillment(self, state: State) -> JSON | None:
+        """The one parcel, but for its lines."""
         if state.fulfilled_at is None:
-            return []
+            return None
         story = self.story
         number = f"3S{story.token[:12].upper()}"
         address = f"https://track.example.com/{number}"
         moment = self.time(state.fulfilled_at)
-        return [
-            {
-                "id": story.id + 30,
-                "admin_graphql_api_id": self.gid("Fulfillment", story.id + 30),
-                "created_at": moment,
-                "location_id": 73_000_000_001,
-                "name": f"#{story.number}.1",
-                "order_id": story.id,
-                "origin_address": {},
-                "receipt": {},
-                "service": "manual",
-                "shipment_status": None,
-                "status": "success",
-                "tracking_company": "PostNL",
-                "tracking_number": number,
-                "tracking_numbers": [number],
-                "tracking_url": address,
-                "tracking_urls": [address],
-                "updated_at": moment,
-                "line_items": lines,
-            }
-        ]
+        return {
+            "id": story.id + 30,
+            "admin_graphql_api_id": self.gid("Fulfillment", story.id + 30),
+            "created_at": moment,
+            "location_id": 73_000_000_001,
+            "name": f"#{story.number}.1",
+            "order_id": story.id,
+            "origin_address": {},
+            "receipt": {},
+            "service": "manual",
+            "shipment_status": None,
+            "status": "success",
+            "tracking_company": "PostNL",
+            "tracking_number": number,
+            "tracking_numbers": [number],
+            "tracking_url": address,
+            "tracking_urls": [address],
+            "updated_at": moment,
+        }
 
     # Refunds
 
@@ -643,6 +644,7 @@ class _Teller:
             "id": number,
             "admin_graphql_api_id": self.gid("OrderTransaction", number),
             "amount": amount_text(self.foreign(refund.amount), self.buyer_decimals),
+            "amount_rounding": None,
             "authorization": None,
             "created_at": moment,
             "currency": self.buyer_currency,
@@ -651,7 +653,8 @@ class _Teller:
             "gateway": "bogus" if story.test else GATEWAYS[story.payment],
             "kind": "refund",
             "location_id": None,
-            "message": "Refunded",
+            "manual_payment_gateway": story.payment != "card",
+            "message": None if story.quirk % 2 else "Refunded",
             "order_id": story.id,
             "parent_id": story.id + 4_000_000_000,
             "payment_id": f"#{story.number}.2",
@@ -660,7 +663,11 @@ class _Teller:
             "source_name": "1830279",
             "status": "success",
             "test": story.test,
-            "user_id": 87_000_000_001,
+            "total_unsettled_set": {  # these two say "currency" where all others say "currency_code"
+                "shop_money": {"amount": self.text(0), "currency": self.currency},
+                "presentment_money": {"amount": amount_text(0, self.buyer_decimals), "currency": self.buyer_currency},
+            },
+            "user_id": None if story.quirk % 2 else 87_000_000_001,
         }
 
     # Carts and checkouts

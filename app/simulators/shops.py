@@ -1,6 +1,6 @@
 """Made-up shops that send signed webhooks over HTTP: in order, badly ordered on purpose, once or without end.
 
-What is sent is told by `app.simulators.story` and written by the two platforms' modules; here are the wire and the time.
+`app.simulators.story` tells what happens, the two platforms' modules write it down; here are the wire and the time.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def both(story: OrderStory, *, whole: bool = False) -> tuple[list[Webhook], list
 
 
 def repeated(webhook: Webhook, later: int) -> Webhook:
-    """``webhook`` once more: Shopify's retry is the same request; WooCommerce tells the same again in a new delivery."""
+    """``webhook`` once more: from Shopify the same request, from WooCommerce the same body in another delivery."""
     if webhook.platform == "shopify" or webhook.topic in TIMELESS:
         return webhook
     at = webhook.at + later
@@ -248,7 +248,7 @@ class ShopSimulator:
         self._threads = threads
 
     def send(self, webhooks: Iterable[Webhook], *, live: bool = False) -> Tally:
-        """Send ``webhooks`` and return when each is accepted or given up; ``live``: each at its own time of the clock."""
+        """Send ``webhooks``, ``live`` each at its own time of the clock; return when all are accepted or given up."""
         lanes = [_Lane(self) for _ in range(self._threads)]
         for lane in lanes:
             lane.start()
@@ -411,7 +411,7 @@ def run_shop(
     """
     live = orders is None
     shop = open_shop(platform, domain=domain, secret=secret, webhooks=webhooks, cron=DEMO_CRON if live else 60)
-    teller = "woocommerce" if isinstance(shop, WooCommerceShop) else "shopify"
+    teller: Teller = "woocommerce" if isinstance(shop, WooCommerceShop) else "shopify"
     simulator = ShopSimulator(url, rate=0.0 if live else rate)
     try:
         if orders is None:
@@ -449,7 +449,9 @@ def announced(stories: Iterable[OrderStory], tell: Callable[[str], object]) -> I
     """Pass ``stories`` on, with a line for each that names nobody."""
     for story in stories:
         known = expected(story)
-        steps = ", ".join(dict.fromkeys(step.name for step in story.steps))
+        paying = {step.name for step in story.steps if step.pays} - {"paid"}
+        names = dict.fromkeys(step.name for step in story.steps)
+        steps = ", ".join(f"{name} and paid" if name in paying else name for name in names)
         number = f", sprii {known.sprii_number}" if known.sprii_number else ""
         tell(f"{story.teller} order {known.order_id} #{known.number} {known.total} {known.currency}{number}: {steps}")
         yield story

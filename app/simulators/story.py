@@ -9,7 +9,6 @@ alone, never a body that some platform's renderer made of it.
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -83,7 +82,7 @@ class Webhook:
 
 def sign(body: bytes, secret: str) -> str:
     """What stands in ``X-Shopify-Hmac-Sha256``, and in ``X-WC-Webhook-Signature`` too."""
-    return base64.b64encode(hmac.new(secret.encode(), body, hashlib.sha256).digest()).decode()
+    return base64.b64encode(hmac.digest(secret.encode(), body, "sha256")).decode()
 
 
 @dataclass(slots=True)

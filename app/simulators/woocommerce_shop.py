@@ -374,7 +374,7 @@ class _Teller:
             "last_name": last_name,
             "company": company,
             "address_1": place.street,
-            "address_2": "",
+            "address_2": place.more,
             "city": place.city,
             "state": "",
             "postcode": place.postcode,

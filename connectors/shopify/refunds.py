@@ -145,15 +145,23 @@ def _taxes_included_of(refund: Reader) -> bool:
     Where it is near neither (or there is no tax, so that it does not matter), tax on top is Shopify's default.
     """
     tax = on_top = inside = ZERO
-    for entry in refund["refund_line_items"].items():
-        line = entry["line_item"]
-        if not line:
-            continue
+    for line in _carried(refund):
         rate, discount = rates_of(line), allocated(line)
-        base = product_of(line, shop_money(line, "price"), line["quantity"].money())
+        quantity = line["quantity"].decimal_or_none()
+        base = product_of(line, shop_money(line, "price"), ONE if quantity is None else quantity)
         base -= shop_money(line, "total_discount") if discount is None else discount
         with reckoning(line):
             tax += tax_of(line)
             on_top += base * rate
             inside += base * rate / (ONE + rate)
     return abs(tax - inside) < _NEAR * abs(on_top - inside)
+
+
+def _carried(refund: Reader) -> Iterator[Reader]:
+    """The order's lines that a refund carries along, as they were bought; a shipping line has no quantity."""
+    for entry in refund["refund_line_items"].items():
+        if line := entry["line_item"]:
+            yield line
+    for entry in refund["refund_shipping_lines"].items():
+        if line := entry["shipping_line"]:
+            yield line

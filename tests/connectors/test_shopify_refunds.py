@@ -85,6 +85,16 @@ def test_a_foreign_refund_by_itself_finds_currency_and_tax_in_its_lines() -> Non
     assert refund_of(body_of("refunds_create__foreign")) == changed("orders_updated__foreign_refunds").refunds[0]
 
 
+def test_a_refund_of_shipping_by_itself_finds_tax_in_the_shipping_line() -> None:
+    tax = {"price": "1.05", "rate": 0.21}
+    body = body_of("refunds_create__worked_a") | {"transactions": None, "refund_line_items": []}
+    for price, gross in (("6.05", "6.05"), ("5.00", "6.05")):
+        line = {"subtotal_amount_set": sets(price), "tax_amount_set": sets("1.05")}
+        shipping = {"id": 1, "price": price, "tax_lines": [tax]}
+        found = refund_of(body | {"refund_shipping_lines": [line | {"shipping_line": shipping}]})
+        assert (found.amount, found.shipping) == (D(gross), D(gross))
+
+
 @pytest.mark.parametrize(
     ("transactions", "amount", "source"),
     [
@@ -225,3 +235,38 @@ def test_a_wrong_type_is_named_with_its_path(fields: dict[str, Any], complaint: 
     with pytest.raises(Unreadable) as raised:
         with_parts(**fields)
     assert str(raised.value) == complaint
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        {"total_duties_set": sets("0.00", "DKK")},
+        {"refund_shipping_lines": [SHIPPING | {"subtotal_amount_set": sets("5.00", "DKK")}]},
+        {"order_adjustments": [{"kind": "shipping_refund", "amount_set": sets("-6.05", "dkk")}]},
+        {"refund_line_items": [{"line_item_id": 1, "quantity": 1, "subtotal_set": sets("0.00", "DKK")}]},
+        {"refund_line_items": [{"line_item": {"id": 1, "price_set": sets("0.00", "DKK")}, "quantity": 1}]},
+    ],
+)
+def test_any_set_tells_the_shops_currency(place: dict[str, Any]) -> None:
+    transactions = [paid_out("7.00", "DKK"), paid_out("0.94")]
+    refund = refund_of({"id": 1, "order_id": 2, "transactions": transactions} | place)
+    assert (refund.amount, refund.amount_source) == (D(7), "transactions")
+
+
+@pytest.mark.parametrize(
+    ("fields", "gross"),
+    [
+        ({"tax_lines": [{"price": "13.88", "rate": 0.21}], "total_discount": "0.00"}, "36.00"),
+        ({"tax_lines": [{"price": "12.50", "rate": 0.21}], "discount_allocations": [{"amount": "8.00"}]}, "36.00"),
+        ({"tax_lines": [{"price": "12.50", "rate": 0.21}], "total_discount": "8.00"}, "36.00"),
+        ({"tax_lines": [{"price": "15.12", "rate": 0.21}], "discount_allocations": [{"amount": "8.00"}]}, "43.56"),
+        ({"tax_lines": [{"price": "15.12", "rate": 0.21}], "total_discount": "8.00"}, "43.56"),
+        ({"tax_lines": [{"price": "1.00", "rate": 0.21}], "total_discount": "0.00"}, "43.56"),
+        ({"tax_lines": []}, "43.56"),
+    ],
+)
+def test_by_itself_it_tells_by_its_taxes_whether_prices_hold_them(fields: dict[str, Any], gross: str) -> None:
+    """Two of 40.00 with 21 %: 13.88 of 80.00 and 12.50 of 72.00 are inside, 16.80 and 15.12 on top."""
+    line = {"id": 1, "quantity": 2, "price": "40.00"} | fields
+    entry = {"line_item": line, "quantity": 1, "subtotal": "36.00", "total_tax": "7.56"}
+    assert with_parts(refund_line_items=[entry]).lines[0].gross == D(gross)
