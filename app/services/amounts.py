@@ -31,7 +31,8 @@ def remaining(order: Mapping[str, Any]) -> Facts:
 
     Where the platform does not say which lines a refund took, the total shrinks and the lines stay.
     """
-    refunds = order.get("refunds", [])
+    # A refund without money (a payment under way, an unpaid order cancelled) leaves the amounts as they are.
+    refunds = [refund for refund in order.get("refunds", []) if amount(refund["amount"]) > 0]
     gone = _quantities(line for refund in refunds for line in refund.get("lines", []))
     lines = [part for line in order.get("lines", []) if (part := _part(line, _left(line, gone)))]
     refunded = amount(order.get("refunded"))

@@ -13,7 +13,7 @@ from typing import Any
 
 import requests
 
-from app.models import Delivery
+from app.models import Attempt, Delivery
 from app.providers import http
 from app.providers.base import Action, Answer, Outcome, Payload, Probe, Provider, Split
 from app.providers.errors import AnswerLost, DeliveryError, Unavailable
@@ -30,13 +30,14 @@ class Item:
     """A claimed delivery, as far as calling and settling need it."""
 
     delivery_id: int
-    attempt_id: int
+    attempt: Attempt  #: written, not yet numbered; ``attempt_id`` is its number once it is
     attempts: int
     payload: Payload
     since: datetime
     received_at: datetime
     lane: str | None  #: the value of the provider's lane field
     effect: dict[str, Any]
+    attempt_id: int = 0
 
 
 @dataclass(slots=True)

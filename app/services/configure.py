@@ -358,8 +358,11 @@ def _save_mapping(session: Session, shop: Shop, provider: Provider, text: str) -
     )
     session.flush()
     destination = find_destination(session, shop, provider)
-    if destination is not None and destination.mode != Mode.OFF:
-        release(session, destination.id, now())
+    if destination is not None:
+        destination.updated_at = now()  # what was made of the mapping before is out of date
+        session.flush()
+        if destination.mode != Mode.OFF:
+            release(session, destination.id, now())
 
 
 def own_mapping(session: Session, shop: Shop, provider: Provider) -> str:

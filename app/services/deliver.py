@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, aliased
 
 from app.db import Database
-from app.models import Attempt, Delivery, DeliveryState, Destination, Mode
+from app.models import Attempt, Delivery, DeliveryState, Destination, Event, Mode
 from app.models.delivery import CLAIMABLE, OPEN, among
 from app.providers.base import Payload
 from app.providers.errors import NeedsMending
@@ -68,7 +68,7 @@ class Deliverer:
         moved = self._settle_finished()
         calls: list[Call] = []
         try:
-            with self._db.write() as session:
+            with self._db.write() as session, session.no_autoflush:
                 now = datetime.now(UTC)
                 for destination in self._destinations(session, now):
                     moved += self._claim(session, destination, now, calls)
@@ -137,8 +137,9 @@ class Deliverer:
         free = min(self._free(target.provider, target.id), CALLS - sum(self._calling.values()) - len(calls))
         own: list[Call] = []
         moved = 0
+        rows = self._rows(session, target, free, now)
         try:
-            for delivery in self._rows(session, target.id, now):
+            for delivery in rows:
                 if len(own) >= free and not _fits(own, delivery):
                     break
                 taken = self._take(session, target, delivery, now, own)
@@ -147,10 +148,16 @@ class Deliverer:
                 moved += taken
         finally:
             calls += own
+        session.flush()
+        for call in own:
+            for item in call.items:
+                item.attempt_id = item.attempt.id
         return moved
 
-    def _rows(self, session: Session, destination_id: int, now: datetime) -> Sequence[Delivery]:
-        """What is due, less what has to wait for an earlier delivery of the same order."""
+    def _rows(self, session: Session, target: Target, free: int, now: datetime) -> Sequence[Delivery]:
+        """What is due, less what has to wait for an earlier delivery of the same order; as many as may be of use."""
+        provider = PROVIDERS[target.provider]
+        batches = provider.lane or any(action.batch > 1 for action in provider.actions.values())
         earlier = aliased(Delivery)
         blocked = (
             select(earlier.id)
@@ -162,10 +169,14 @@ class Deliverer:
             )
             .exists()
         )
-        wanted = select(Delivery).where(Delivery.destination_id == destination_id, *_due(now), ~blocked)
-        return session.scalars(
-            wanted.order_by(Delivery.due_at, Delivery.id).limit(CLAIM).with_for_update(skip_locked=True)
-        ).all()
+        wanted = select(Delivery).where(Delivery.destination_id == target.id, *_due(now), ~blocked)
+        wanted = wanted.order_by(Delivery.due_at, Delivery.id).limit(CLAIM if batches else max(free, 1))
+        rows = session.scalars(wanted.with_for_update(skip_locked=True)).all()
+        if rows:  # all their events at once, to be found in the session afterwards
+            session.info["events"] = session.scalars(
+                select(Event).where(Event.id.in_([r.event_id for r in rows]))
+            ).all()
+        return rows
 
     def _take(
         self, session: Session, target: Target, delivery: Delivery, now: datetime, calls: list[Call]
@@ -250,10 +261,9 @@ class Deliverer:
         delivery.leased_until = now + LEASE
         attempt = _attempt(delivery, payload, now, purpose="ask" if probe else "send")
         session.add(attempt)
-        session.flush()
         item = Item(
             delivery_id=delivery.id,
-            attempt_id=attempt.id,
+            attempt=attempt,
             attempts=delivery.attempts,
             payload=payload,
             since=delivery.since,

@@ -20,7 +20,7 @@ def hold(session: Session, destination_id: int, reason: str, now: datetime) -> N
         update(Destination)
         .where(Destination.id == destination_id)
         .values(held=reason, probe_at=now + TRY_EVERY)
-        .execution_options(synchronize_session=False)
+        .execution_options(synchronize_session="evaluate")
     )
     hold_open(session, destination_id, reason)
 

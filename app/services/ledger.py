@@ -76,13 +76,17 @@ def _newer(new: Mark, known: Mark) -> bool:
 def see_refund(state: Facts, refund: Facts) -> Verdict:
     """Take a refund that came by itself into ``state``."""
     order = state.get("order")
-    if refund["id"] in state.get("given_refunds", []):
+    apart = state.setdefault("refunds", {})
+    known = apart.get(refund["id"])
+    if refund["id"] in state.get("given_refunds", []) or known == refund:
         return Verdict(reason="already known")
-    state.setdefault("refunds", {})[refund["id"]] = refund
+    if known is None or amount(refund["amount"]) >= amount(known["amount"]):
+        apart[refund["id"]] = refund
     if order is None or order.get("draft"):
         return Verdict(reason="waits for its order", parked=True)
-    state["order"] = _joined(order, state["refunds"])
-    return Verdict(changes=_changes(state, order))
+    state["order"] = _joined(order, apart)
+    changes = _changes(state, order)
+    return Verdict(changes=changes, reason=None if changes else "no money was given back (yet)")
 
 
 def see_gone(state: Facts, received_at: str) -> Verdict:
@@ -99,11 +103,16 @@ def see_gone(state: Facts, received_at: str) -> Verdict:
 
 
 def _joined(order: Facts, apart: dict[str, Facts]) -> Facts:
-    """``order`` with the refunds that came by themselves and are not in it yet."""
+    """``order`` with the refunds that came by themselves and are not in it yet, or with less money."""
     listed = {refund["id"]: refund for refund in order.get("refunds", [])}
-    missing = [refund for id_, refund in apart.items() if id_ not in listed]
+    missing = [
+        refund
+        for id_, refund in apart.items()
+        if id_ not in listed or amount(listed[id_]["amount"]) < amount(refund["amount"])
+    ]
     if not missing:
         return order
+    listed = {id_: refund for id_, refund in listed.items() if id_ not in {each["id"] for each in missing}}
     refunds = sorted([*listed.values(), *missing], key=lambda each: (each.get("created_at", ""), each["id"]))
     refunded = sum((amount(refund["amount"]) for refund in refunds), amount(None))
     full = order.get("refunded_in_full") or refunded >= amount(order["total"]) > 0
@@ -154,8 +163,8 @@ def _refunds(state: Facts, order: Facts, both: Facts) -> list[Change]:
     given = state.setdefault("given_refunds", [])
     changes = []
     for refund in order.get("refunds", []):
-        if refund["id"] in given:
-            continue
+        if refund["id"] in given or amount(refund["amount"]) <= 0:
+            continue  # without money (yet): a payment under way, or goods taken back alone
         given.append(refund["id"])
         at = refund.get("created_at") or order.get("updated_at")
         facts = {**both, "refund": {"created_at": at, **refund}}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import select
+from sqlalchemy import Table, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -35,7 +35,6 @@ class Target:
     mode: str
     settings: dict[str, Any]
     mapping: CompiledMapping
-    version: int  #: of the merchant's own mapping; 0: the default
 
 
 class Router:
@@ -43,17 +42,15 @@ class Router:
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
-        self._targets: dict[int, tuple[datetime, int, Target]] = {}
+        self._targets: dict[int, tuple[datetime, Target]] = {}
         self._lock = threading.Lock()
 
     def target(self, session: Session, destination: Destination) -> Target:
-        """``destination`` with its mapping; compiled once per change of either."""
-        own = _own_mapping(session, destination)
-        version = own.version if own else 0
+        """``destination`` with its mapping; made once per change of either (both move ``updated_at``)."""
         with self._lock:
             found = self._targets.get(destination.id)
-            if found and found[:2] == (destination.updated_at, version):
-                return found[2]
+            if found and found[0] == destination.updated_at:
+                return found[1]
         provider = PROVIDERS[destination.provider]
         given = {**destination.options, **self._vault.open(destination.secrets)}
         target = Target(
@@ -62,11 +59,10 @@ class Router:
             provider=destination.provider,
             mode=destination.mode,
             settings=provider.complete(given),
-            mapping=files.compile(effective(destination.provider, own.text if own else "")),
-            version=version,
+            mapping=files.compile(effective(destination.provider, _own_mapping(session, destination))),
         )
         with self._lock:
-            self._targets[destination.id] = (destination.updated_at, version, target)
+            self._targets[destination.id] = (destination.updated_at, target)
         return target
 
     def find(self, session: Session, shop: Shop, provider: Provider) -> Target | None:
@@ -77,8 +73,7 @@ class Router:
 
     def route(self, session: Session, shop: Shop, event: Event, facts: Facts) -> None:
         """Write the deliveries that ``event`` owes, in the caller's transaction."""
-        wanted = select(Destination).where(Destination.shop_id == shop.id, Destination.mode != Mode.OFF)
-        for destination in session.scalars(wanted.order_by(Destination.id)):
+        for destination in _destinations(session, shop):
             try:
                 self._catch_up(session, destination, shop)
                 self.owe(session, destination, shop, event, facts)
@@ -114,45 +109,54 @@ class Router:
     def owe(self, session: Session, destination: Destination, shop: Shop, event: Event, facts: Facts) -> int:
         """Write the deliveries that ``event`` owes to one destination; return how many are new."""
         target = self.target(session, destination)
-        kind = event.kind or ""
-        rules = target.mapping.for_kind(kind)
+        rules = target.mapping.for_kind(event.kind or "")
         if not rules:
             return 0
         whole = complete_facts(target, shop, event, facts)
-        owed = 0
-        for rule in rules:
-            if rule.applies(whole):
-                owed += self._write(session, target, destination.held, event, rule)
-        return owed
+        rows = [_row(target, destination.held, event, rule) for rule in rules if rule.applies(whole)]
+        if not rows:
+            return 0
+        insert = _INSERTS[session.get_bind().dialect.name]
+        return int(session.connection().execute(insert, rows).rowcount)
 
-    def _write(self, session: Session, target: Target, held: str | None, event: Event, rule: engine.Rule) -> int:
-        action = PROVIDERS[target.provider].actions[rule.action]
-        now = datetime.now(UTC)
-        once = f"{target.id}:{rule.action}:{event.subject}" if action.once else None
-        dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
-        written = session.execute(
-            dialect.insert(Delivery)
-            .values(
-                shop_id=target.shop_id,
-                destination_id=target.id,
-                event_id=event.id,
-                provider=target.provider,
-                rule=rule.name,
-                action=rule.action,
-                subject=event.subject,
-                lane=event.subject if action.ordered else None,
-                once_key=once,
-                state=DeliveryState.HELD if held else DeliveryState.PENDING,
-                reason=held,
-                due_at=now,
-                since=now,
-                created_at=now,
-                attempts=0,
-                doubt=False,
-            )
-            .on_conflict_do_nothing()
-        )
-        return int(written.rowcount)  # type: ignore[attr-defined]
+
+def _destinations(session: Session, shop: Shop) -> list[Destination]:
+    """The shop's destinations that are not off; read once per transaction, which none of ours outlives a second."""
+    known: dict[int, list[Destination]] = session.info.setdefault("destinations", {})
+    if shop.id not in known:
+        wanted = select(Destination).where(Destination.shop_id == shop.id, Destination.mode != Mode.OFF)
+        known[shop.id] = list(session.scalars(wanted.order_by(Destination.id)))
+    return known[shop.id]
+
+
+def _row(target: Target, held: str | None, event: Event, rule: engine.Rule) -> dict[str, Any]:
+    action = PROVIDERS[target.provider].actions[rule.action]
+    now = datetime.now(UTC)
+    return {
+        "shop_id": target.shop_id,
+        "destination_id": target.id,
+        "event_id": event.id,
+        "provider": target.provider,
+        "rule": rule.name,
+        "action": rule.action,
+        "subject": event.subject,
+        "lane": event.subject if action.ordered else None,
+        "once_key": f"{target.id}:{rule.action}:{event.subject}" if action.once else None,
+        "state": DeliveryState.HELD if held else DeliveryState.PENDING,
+        "reason": held,
+        "due_at": now,
+        "since": now,
+        "created_at": now,
+        "attempts": 0,
+        "doubt": False,
+    }
+
+
+#: What is owed already stays as it is: the unique constraints say what "already" means.
+_INSERTS = {
+    "sqlite": sqlite.insert(cast(Table, Delivery.__table__)).on_conflict_do_nothing(),
+    "postgresql": postgresql.insert(cast(Table, Delivery.__table__)).on_conflict_do_nothing(),
+}
 
 
 def complete_facts(target: Target, shop: Shop, event: Event, facts: Facts) -> Facts:
@@ -171,8 +175,8 @@ def effective(provider: str, own: str) -> files.MappingFile:
     return files.merge(default, files.parse(own, source="your mapping")) if own.strip() else default
 
 
-def _own_mapping(session: Session, destination: Destination) -> MappingVersion | None:
-    wanted = select(MappingVersion).where(
+def _own_mapping(session: Session, destination: Destination) -> str:
+    wanted = select(MappingVersion.text).where(
         MappingVersion.shop_id == destination.shop_id, MappingVersion.provider == destination.provider
     )
-    return session.scalar(wanted.order_by(MappingVersion.version.desc()).limit(1))
+    return session.scalar(wanted.order_by(MappingVersion.version.desc()).limit(1)) or ""

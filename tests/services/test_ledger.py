@@ -110,6 +110,15 @@ def test_a_refund_by_itself_and_inside_its_order_is_one_refund() -> None:
     assert state["order"]["refunded"] == "30"
 
 
+def test_a_refund_counts_once_its_money_went_out() -> None:
+    state: Facts = {}
+    ledger.see_order(state, order(paid=True), "a")
+    waiting = ledger.see_refund(state, refund(1, "0"))
+    assert kinds(waiting) == [Kind.UPDATED]
+    assert kinds(ledger.see_refund(state, refund(1, "30"))) == [Kind.REFUNDED]
+    assert state["order"]["refunded"] == "30"
+
+
 def test_nothing_happened_where_only_the_time_moved() -> None:
     state: Facts = {}
     ledger.see_order(state, order(), "a")
