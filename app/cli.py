@@ -165,7 +165,10 @@ def main() -> None:
 @click.option("--no-worker", is_flag=True, help="Serve only; `tillwire worker` does the rest.")
 @_as_json
 def serve(host: str, port: int, no_worker: bool, as_json: bool) -> None:
-    """Serve web and worker in one process, until Ctrl-C or SIGTERM."""
+    """Serve web and worker in one process.
+
+    Ctrl-C or SIGTERM ends it cleanly.
+    """
     from app import serving
 
     def tell(url: str, text: str) -> None:
@@ -178,7 +181,10 @@ def serve(host: str, port: int, no_worker: bool, as_json: bool) -> None:
 @main.command()
 @_as_json
 def worker(as_json: bool) -> None:
-    """Run a worker by itself, beside `tillwire serve --no-worker` or another WSGI server."""
+    """Run a worker by itself.
+
+    Beside `tillwire serve --no-worker` or another WSGI server. Ctrl-C or SIGTERM ends it cleanly.
+    """
     from app import serving
 
     with parts() as opened:
@@ -189,7 +195,10 @@ def worker(as_json: bool) -> None:
 @_address
 @_as_json
 def demo(host: str, port: int, as_json: bool) -> None:
-    """Tillwire with simulated providers and made-up shops, on a database of its own."""
+    """Try it with made-up shops.
+
+    Serves on a database of its own, with two made-up shops that send and five simulated providers that receive.
+    """
     from app import demo as everything
 
     everything.run(host=host, port=port, tell=lambda value, text: _print(value, as_json, text))
@@ -239,7 +248,7 @@ def shops_list() -> Any:
 @click.argument("shop")
 @output
 def shops_show(shop: str) -> Any:
-    """One store, its webhooks by hand, and its destinations."""
+    """One store with its webhooks and destinations."""
     with reading() as (opened, session):
         row = configure.find_shop(session, shop)
         return {
@@ -255,7 +264,10 @@ def shops_show(shop: str) -> Any:
 @click.argument("names", nargs=-1, required=True, metavar="LIST=NAME,NAME...")
 @output
 def shops_set(shop: str, names: tuple[str, ...]) -> Any:
-    """Change the attribute names that are looked for, for example sprii=orderNo,live_no."""
+    """Change which attribute names are looked for.
+
+    For example: tillwire shops set SHOP sprii=orderNo,live_no
+    """
     given = {key: [each.strip() for each in value.split(",") if each.strip()] for key, value in _pairs(names).items()}
     with writing() as (_, session):
         row = configure.find_shop(session, shop)
@@ -267,7 +279,10 @@ def shops_set(shop: str, names: tuple[str, ...]) -> Any:
 @click.argument("shop")
 @output
 def shops_remove(shop: str) -> Any:
-    """Stop everything for a store; its data stays until it is erased."""
+    """Stop everything for a store.
+
+    Its data stays until it is erased.
+    """
     with writing() as (_, session):
         row = configure.find_shop(session, shop)
         configure.remove_shop(session, row)
@@ -285,7 +300,10 @@ def webhooks() -> None:
 @click.option("--secret", help="The store's own secret; without it we make one.")
 @output
 def webhooks_add(shop: str, topic: str, secret: str | None) -> Any:
-    """Make a place for one WooCommerce webhook: prints the path and the secret to enter in the store."""
+    """Make a place for one WooCommerce webhook.
+
+    Prints the path and the secret to enter in the store. TOPIC is the store's name for it, like order.updated.
+    """
     with writing() as (opened, session):
         row = configure.find_shop(session, shop)
         path, made = configure.add_endpoint(session, opened.vault, row, topic, secret)
@@ -302,13 +320,20 @@ def destinations() -> None:
 
 @destinations.command("set")
 @click.argument("shop")
-@click.argument("provider")
+@click.argument("provider", type=_PROVIDER, metavar="PROVIDER")
 @click.argument("values", nargs=-1, metavar="[NAME=VALUE]...")
-@click.option("--mode", type=click.Choice([each.value for each in Mode]))
+@click.option(
+    "--mode",
+    type=click.Choice([each.value for each in Mode]),
+    help="shadow builds and checks payloads without sending; without --mode it stays as it is.",
+)
 @click.option("--last-days", type=click.IntRange(0, 365), default=0, help="Also send what came in so many past days.")
 @output
 def destinations_set(shop: str, provider: str, values: tuple[str, ...], mode: str | None, last_days: int) -> Any:
-    """Save credentials, options and mode; contacts nobody. What was held goes on."""
+    """Save credentials, options and mode.
+
+    Contacts nobody. What was held goes on. An empty value takes a setting back to its default.
+    """
     with writing() as (opened, session):
         row = configure.find_shop(session, shop)
         declared = configure.find_provider(provider)
@@ -322,7 +347,10 @@ def destinations_set(shop: str, provider: str, values: tuple[str, ...], mode: st
 @click.argument("shop")
 @output
 def destinations_list(shop: str) -> Any:
-    """Modes, what is held and why, counts by state; secrets as set or not set."""
+    """Modes, what is held and why, counts.
+
+    Secrets are shown as set or not set.
+    """
     with reading() as (opened, session):
         row = configure.find_shop(session, shop)
         return {"destinations": configure.destinations(session, opened.vault, row)}
@@ -330,10 +358,13 @@ def destinations_list(shop: str) -> Any:
 
 @destinations.command("test")
 @click.argument("shop")
-@click.argument("provider")
+@click.argument("provider", type=_PROVIDER, metavar="PROVIDER")
 @output
 def destinations_test(shop: str, provider: str) -> Any:
-    """Ask the provider whether it takes the credentials; an accepted test lets what was held go on."""
+    """Ask the provider about the credentials.
+
+    Says accepted, refused or unknown, by a call that changes nothing. After accepted, what was held goes on.
+    """
     declared = configure.find_provider(provider)
     with parts() as opened:
         with opened.db.read() as session:
@@ -363,7 +394,7 @@ def mappings() -> None:
 
 @mappings.command("show")
 @click.argument("shop")
-@click.argument("provider")
+@click.argument("provider", type=_PROVIDER, metavar="PROVIDER")
 @output
 def mappings_show(shop: str, provider: str) -> Any:
     """The effective mapping as TOML."""
@@ -374,11 +405,14 @@ def mappings_show(shop: str, provider: str) -> Any:
 
 @mappings.command("set")
 @click.argument("shop")
-@click.argument("provider")
+@click.argument("provider", type=_PROVIDER, metavar="PROVIDER")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @output
 def mappings_set(shop: str, provider: str, file: Path) -> Any:
-    """Save a mapping; only what differs from the default is kept."""
+    """Save a mapping.
+
+    Only what differs from the default is kept.
+    """
     with writing() as (_, session):
         row, declared = configure.find_shop(session, shop), configure.find_provider(provider)
         changed = configure.set_mapping(session, row, declared, _text(file), source=file.name)
@@ -387,7 +421,7 @@ def mappings_set(shop: str, provider: str, file: Path) -> Any:
 
 @mappings.command("reset")
 @click.argument("shop")
-@click.argument("provider")
+@click.argument("provider", type=_PROVIDER, metavar="PROVIDER")
 @output
 def mappings_reset(shop: str, provider: str) -> Any:
     """Go back to the default mapping."""
@@ -399,12 +433,16 @@ def mappings_reset(shop: str, provider: str) -> Any:
 
 @mappings.command("preview")
 @click.argument("shop")
-@click.argument("provider")
+@click.argument("provider", type=_PROVIDER, metavar="PROVIDER")
 @click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--last", type=click.IntRange(1, 1000), default=50, show_default=True, help="How many events.")
 @output_as(console.comparison)
 def mappings_preview(shop: str, provider: str, file: Path | None, last: int) -> Any:
-    """Payloads now and then, with differences and complaints; sends nothing."""
+    """Payloads under another mapping.
+
+    For the last events: the payload now and then, where they differ, and what a provider would object to. Sends
+    nothing.
+    """
     with reading() as (opened, session):
         row, declared = configure.find_shop(session, shop), configure.find_provider(provider)
         own = (_text(file), file.name) if file else None
@@ -431,7 +469,10 @@ def orders() -> None:
 @click.argument("order")
 @output_as(console.timeline)
 def orders_show(shop: str, order: str) -> Any:
-    """An order's timeline. ORDER is the platform's id or the number on the receipt."""
+    """An order's timeline.
+
+    ORDER is the platform's id or the number on the receipt.
+    """
     with reading() as (_, session):
         return show.order(session, configure.find_shop(session, shop), order)
 
@@ -444,7 +485,7 @@ def events() -> None:
 @events.command("list")
 @click.option("--shop", help="Its number or domain.")
 @click.option("--order", help="The platform's id, or the number on the receipt.")
-@click.option("--state", type=_states(EventState))
+@click.option("--state", type=_states(EventState), help="Only those in this state.")
 @click.option("--limit", type=_ID, help="Only the newest N.")
 @output
 def events_list(shop: str | None, order: str | None, state: str | None, limit: int | None) -> Any:
@@ -461,14 +502,17 @@ def deliveries() -> None:
 
 @deliveries.command("list")
 @click.option("--shop", help="Its number or domain.")
-@click.option("--provider", type=_PROVIDER)
+@click.option("--provider", type=_PROVIDER, help="Only to this one.")
 @click.option("--order", help="The platform's id, or the number on the receipt.")
-@click.option("--state", type=_states(DeliveryState))
+@click.option("--state", type=_states(DeliveryState), help="Only those in this state.")
 @click.option("--since", type=Time(), help="Those that came to be at or after this time.")
 @click.option("--limit", type=_ID, help="Only the newest N.")
 @output
 def deliveries_list(shop: str | None, limit: int | None, **wanted: Any) -> Any:
-    """Deliveries, oldest first; payloads are in --json and in `tillwire orders show`."""
+    """Deliveries, oldest first.
+
+    Their payloads are in --json.
+    """
     with reading() as (_, session):
         shop_id = configure.find_shop(session, shop).id if shop else None
         return {"deliveries": show.deliveries(session, shop_id=shop_id, limit=limit, **wanted)}
@@ -477,18 +521,19 @@ def deliveries_list(shop: str | None, limit: int | None, **wanted: Any) -> Any:
 @deliveries.command("replay")
 @click.argument("ids", nargs=-1, type=_ID, metavar="[ID]...")
 @click.option("--shop", help="Its number or domain.")
-@click.option("--provider", type=_PROVIDER)
-@click.option("--state", type=_states(replay.FINISHED))
+@click.option("--provider", type=_PROVIDER, help="Only to this one.")
+@click.option("--state", type=_states(replay.FINISHED), help="Only those in this state.")
 @click.option("--since", type=Time(), help="Those that came to be at or after this time.")
 @click.option("--until", type=Time(), help="Those that came to be before this time.")
 @click.option("--dry-run", is_flag=True, help="Count only.")
 @click.option("--force", is_flag=True, help="Also what the provider would count twice.")
 @output
 def deliveries_replay(ids: tuple[int, ...], shop: str | None, dry_run: bool, force: bool, **wanted: Any) -> Any:
-    """Send finished deliveries again; --dry-run counts them first.
+    """Send finished deliveries again.
 
-    What the provider would count a second time is left out and named under `refused`, unless --force. Where everything
-    was refused, the exit status is 1.
+    Those with the given IDs, or those of a shop that the options choose; --dry-run only counts them. What the provider
+    would count a second time is left out and named under `refused`, unless --force. Where everything was refused, the
+    exit status is 1.
     """
     with writing() as (_, session):
         shop_id = configure.find_shop(session, shop).id if shop else None
@@ -508,7 +553,7 @@ def _fail() -> None:
 
 @main.group()
 def simulate() -> None:
-    """Made-up providers and shops, for tests and for trying out."""
+    """Made-up providers and shops, for trying out."""
 
 
 @simulate.command("providers")
@@ -516,7 +561,10 @@ def simulate() -> None:
 @click.option("--limit-factor", type=float, default=1.0, show_default=True, help="Multiplies the providers' limits.")
 @_as_json
 def simulate_providers(port: int, limit_factor: float, as_json: bool) -> None:
-    """The five providers, each below its name: point SPRII_API_URL and the others to URL/sprii and so on."""
+    """Be the five providers.
+
+    Each is below its name: set SPRII_API_URL to URL/sprii and so on, and ALLOW_PRIVATE_NETWORKS=1.
+    """
     from app.simulators.providers import ProvidersServer, create_providers_app
 
     try:
@@ -552,10 +600,14 @@ def simulate_shop(
     duplicates: float,
     in_order: bool,
 ) -> None:
-    """A made-up shop that sends signed webhooks."""
+    """Be a shop that sends signed webhooks."""
     from app.simulators.shops import run_shop
 
     places = {topic: _place(rest) for topic, rest in _pairs(endpoints).items()}
+    if platform == "shopify" and not secret:
+        raise Wrong("a Shopify shop signs with the app's secret: give --secret, or set SHOPIFY_API_SECRET")
+    if platform == "woocommerce" and not places:
+        raise Wrong("a WooCommerce shop sends to webhooks made by `tillwire webhooks add`: give each with --webhook")
     run_shop(
         platform,
         url=url,

@@ -14,7 +14,7 @@ from sqlalchemy import (
     LargeBinary,
     Text,
     UniqueConstraint,
-    bindparam,
+    literal_column,
     text,
 )
 from sqlalchemy.orm import InstrumentedAttribute, Mapped, mapped_column
@@ -43,7 +43,7 @@ _DUE_SQL = "state IN ('pending', 'retrying')"
 
 def among(column: InstrumentedAttribute[str], states: tuple[DeliveryState, ...]) -> ColumnElement[bool]:
     """``column IN (...)`` with the states written out: SQLite takes a partial index only where it can read that."""
-    return column.in_(bindparam(None, [str(state) for state in states], expanding=True, literal_execute=True))
+    return column.in_([literal_column(f"'{state}'") for state in states])
 
 
 class Delivery(Base):

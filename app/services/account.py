@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import literal, select, update
+from sqlalchemy import literal_column, select, update
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session, undefer
 
@@ -86,7 +86,7 @@ class Accountant:
     def _read(self, limit: int) -> list[Read]:
         """Parse outside of any transaction: it is the larger part of the work and needs no lock."""
         with self._db.read() as session:
-            pending = Webhook.state == literal(WebhookState.PENDING, literal_execute=True)
+            pending = Webhook.state == literal_column(f"'{WebhookState.PENDING}'")
             wanted = select(Webhook).where(pending).order_by(Webhook.id).limit(limit)
             webhooks = session.scalars(wanted.options(undefer(Webhook.body))).all()
             shops = _shops(session, webhooks)

@@ -37,6 +37,7 @@ from mappings.errors import MappingError
 log = logging.getLogger(__name__)
 
 CLAIM = 50  #: rows a destination may take in one round
+LOOK_AHEAD = 4  #: rows looked at per free call where some may have to wait for their lane
 
 
 class Deliverer:
@@ -93,8 +94,7 @@ class Deliverer:
         now = datetime.now(UTC)
         try:
             with self._db.write() as session:
-                for call in finished:
-                    self._settler.settle(session, call, now)
+                self._settler.settle(session, finished, now)
         except BaseException:
             self.caller.give_back(finished)  # an outcome must not be lost to a full disk
             raise
@@ -157,7 +157,8 @@ class Deliverer:
     def _rows(self, session: Session, target: Target, free: int, now: datetime) -> Sequence[Delivery]:
         """What is due, less what has to wait for an earlier delivery of the same order; as many as may be of use."""
         provider = PROVIDERS[target.provider]
-        batches = provider.lane or any(action.batch > 1 for action in provider.actions.values())
+        batches = any(action.batch > 1 for action in provider.actions.values())
+        useful = CLAIM if batches else min(free * LOOK_AHEAD, CLAIM) if provider.lane else free
         earlier = aliased(Delivery)
         blocked = (
             select(earlier.id)
@@ -170,7 +171,7 @@ class Deliverer:
             .exists()
         )
         wanted = select(Delivery).where(Delivery.destination_id == target.id, *_due(now), ~blocked)
-        wanted = wanted.order_by(Delivery.due_at, Delivery.id).limit(CLAIM if batches else max(free, 1))
+        wanted = wanted.order_by(Delivery.due_at, Delivery.id).limit(max(useful, 1))
         rows = session.scalars(wanted.with_for_update(skip_locked=True)).all()
         if rows:  # all their events at once, to be found in the session afterwards
             session.info["events"] = session.scalars(

@@ -43,7 +43,7 @@ def prepare(session: Session, target: Target, delivery: Delivery) -> Prepared | 
     action = PROVIDERS[target.provider].actions[delivery.action]
     if action.collapse and _newer(session, delivery):
         return Skip("superseded")
-    event, shop = session.get(Event, delivery.event_id), session.get(Shop, delivery.shop_id)
+    event, shop = session.get(Event, delivery.event_id), _shop(session, delivery.shop_id)
     if event is None or shop is None or event.facts is None:
         return Skip("erased")
     facts = complete_facts(target, shop, event, unpack(event.facts))
@@ -83,6 +83,14 @@ def render(
             path=missing[0],
         )
     return payload
+
+
+def _shop(session: Session, shop_id: int) -> Shop | None:
+    """Read once per transaction; a session forgets what nobody holds."""
+    known: dict[int, Shop | None] = session.info.setdefault("shops", {})
+    if shop_id not in known:
+        known[shop_id] = session.get(Shop, shop_id)
+    return known[shop_id]
 
 
 def _newer(session: Session, delivery: Delivery) -> bool:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any, cast
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Table, bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from app.metrics import DELIVERIES, DELIVERY_SECONDS
@@ -94,36 +96,37 @@ class Settler:
         self._scale = scale
         self.singly: set[int] = set()  #: deliveries to send outside of batches
 
-    def settle(self, session: Session, call: Call, now: datetime) -> None:
-        ids = [item.delivery_id for item in call.items]
+    def settle(self, session: Session, calls: Sequence[Call], now: datetime) -> None:
+        """Write the outcomes of ``calls`` in the caller's transaction."""
+        ids = [item.delivery_id for call in calls for item in call.items]
         rows = {row.id: row for row in session.scalars(select(Delivery).where(Delivery.id.in_(ids)))}
-        if call.split:
-            self.singly.update(ids)
-        for index, item in enumerate(call.items):
-            outcome = call.outcomes[index] if call.probe is None or call.outcomes else None
-            self._write_attempt(session, call, item, _words(outcome) if outcome else call.verdict, now)
-            delivery = rows.get(item.delivery_id)
-            if delivery is None or delivery.leased_until is None or delivery.attempts != item.attempts:
-                continue  # erased meanwhile, or its lease ran out and another worker went on
-            delivery.leased_until = None
-            if outcome is None:
-                self._answered(session, delivery, item, call.verdict, now)
-            else:
-                self._decide(session, call, delivery, item, outcome, now)
+        tries: list[dict[str, Any]] = []
+        with session.no_autoflush:
+            for call in calls:
+                if call.split:
+                    self.singly.update(item.delivery_id for item in call.items)
+                for index, item in enumerate(call.items):
+                    outcome = call.outcomes[index] if call.outcomes else None
+                    tries.append(_try(call, item, _words(outcome) if outcome else call.verdict, now))
+                    self._settle_one(session, call, rows.get(item.delivery_id), item, outcome, now)
+        session.connection().execute(_TRIED, tries)
 
-    def _write_attempt(self, session: Session, call: Call, item: Item, outcome: str, now: datetime) -> None:
-        last = call.answers[-1] if call.answers else None
-        session.execute(
-            update(Attempt)
-            .where(Attempt.id == item.attempt_id)
-            .values(
-                finished_at=now,
-                outcome=outcome,
-                status=last.status if last else None,
-                answer=last.text() if last else None,
-            )
-            .execution_options(synchronize_session=False)
-        )
+    def _settle_one(
+        self,
+        session: Session,
+        call: Call,
+        delivery: Delivery | None,
+        item: Item,
+        outcome: Outcome | None,
+        now: datetime,
+    ) -> None:
+        if delivery is None or delivery.leased_until is None or delivery.attempts != item.attempts:
+            return  # erased meanwhile, or its lease ran out and another worker went on
+        delivery.leased_until = None
+        if outcome is None:
+            self._answered(session, delivery, item, call.verdict, now)
+        else:
+            self._decide(session, call, delivery, item, outcome, now)
 
     def _answered(self, session: Session, delivery: Delivery, item: Item, verdict: str, now: datetime) -> None:
         """What the provider said when asked about a lost answer."""
@@ -191,6 +194,25 @@ class Settler:
 
     def _wait(self, item: Item, retry_after: float | None) -> float:
         return backoff(item.attempts, retry_after, scale=self._scale)
+
+
+_ATTEMPTS = cast(Table, Attempt.__table__)
+_TRIED = (
+    update(_ATTEMPTS)
+    .where(_ATTEMPTS.c.id == bindparam("attempt"))
+    .values({name: bindparam(name) for name in ("finished_at", "outcome", "status", "answer")})
+)
+
+
+def _try(call: Call, item: Item, outcome: str, now: datetime) -> dict[str, Any]:
+    last = call.answers[-1] if call.answers else None
+    return {
+        "attempt": item.attempt_id,
+        "finished_at": now,
+        "outcome": outcome,
+        "status": last.status if last else None,
+        "answer": last.text() if last else None,
+    }
 
 
 def _words(outcome: Outcome) -> str:
