@@ -9,7 +9,7 @@ import itertools
 import json
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
@@ -54,6 +54,13 @@ class Rig:
         if database_url:
             environment["DATABASE_URL"] = database_url
         self.config = read_config(environment, var=var / "var")
+        #: What another process needs to work on the same database.
+        self.environment = {
+            **environment,
+            "DATABASE_URL": self.config.database_url,
+            "SECRET_KEY": self.config.secret_key,
+            "ENCRYPTION_KEYS": ",".join(self.config.encryption_keys),
+        }
         self.parts = factory.create_parts(self.config)
         self.db = self.parts.db
         self.db.migrate()
@@ -180,6 +187,12 @@ class Rig:
         """Let the clock run to the next retry of everything."""
         with self.db.write() as session:
             session.execute(update(Delivery).values(due_at=datetime.now(UTC)))
+
+    def hurry(self) -> None:
+        """Do not wait out what a provider or a limited retry asked for."""
+        with self.db.write() as session:
+            waiting = Delivery.due_at > datetime.now(UTC) + timedelta(seconds=1)
+            session.execute(update(Delivery).where(waiting).values(due_at=datetime.now(UTC)))
 
     # looking
 
