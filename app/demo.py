@@ -149,7 +149,7 @@ def _free_port() -> int:
 def _stop_on_signals() -> None:
     def stop(_number: int, _frame: FrameType | None) -> None:
         for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, signal.SIG_IGN)  # the end is under way; another signal would leave processes behind
+            signal.signal(each, lambda *_: None)  # the end is under way; another signal would leave processes behind
         raise SystemExit(0)
 
     for number in (signal.SIGINT, signal.SIGTERM):

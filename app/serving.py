@@ -56,7 +56,8 @@ def _listen(parts: Parts, app: Flask, host: str, port: int) -> Any:
         "port": port,
         "threads": THREADS,
         "ident": "Tillwire",
-        "max_request_body_size": parts.config.max_webhook_bytes + 1,
+        # The app refuses what is too long; waitress counts the frames of chunks too, and only guards the disk.
+        "max_request_body_size": parts.config.max_webhook_bytes * 9 // 8 + 65536,
         "channel_timeout": 60,
         # A form or multipart body is not ours to read; large bodies go to a file instead of memory.
         "inbuf_overflow": 1024 * 1024,
@@ -85,7 +86,7 @@ def work(parts: Parts, *, tell: Callable[[str], None]) -> None:
 def _stop_on_signals() -> None:
     def handle(_number: int, _frame: FrameType | None) -> None:
         for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, signal.SIG_IGN)  # the end is under way; another signal would cut it short
+            signal.signal(each, lambda *_: None)  # the end is under way; another signal would cut it short
         raise SystemExit(0)
 
     for number in (signal.SIGINT, signal.SIGTERM):

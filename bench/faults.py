@@ -38,7 +38,7 @@ from tests.rig import CREDENTIALS, DOMAIN, SHOPIFY_SECRET, Rig
 TOPICS = ("order.created", "order.updated", "order.deleted", "order.restored", "cart.updated")
 TOPICS_TOO = (*TOPICS, "action.woocommerce_order_status_changed")
 #: Trouble that passes. What a merchant must mend (401) stops a destination, which is tested by itself.
-KINDS = ("500", "502", "503", "504", "429", "408", "drop_before", "drop_after", "delay", "slow_drip", "huge")
+KINDS = ("500", "502", "503", "504", "429", "408", "drop_before", "drop_after", "delay", "slow_drip", "garbage")
 RATE = 0.1
 SETTLED = 120.0  #: seconds within which a round must come to rest
 PROGRESS = Path("var/faults.json")
@@ -116,13 +116,10 @@ _PICTURES: dict[str, Callable[[State], State]] = {
 
 def check_books(rig: Rig, truth: Sequence[tuple[str, Any]]) -> None:
     """Every order is accounted for: purchases once, refunds to the cent, nothing open, dead or in doubt."""
-    states = {(each["action"], each["state"]) for each in rig.deliveries()}
-    bad = {each for each in states if each[1] not in {"delivered", "skipped"}}
-    if bad:
-        odd = [each for each in rig.deliveries() if each["state"] in {state for _, state in bad}]
-        raise Failed(
-            f"not finished: {[(e['provider'], e['action'], e['order'], e['state'], e['reason']) for e in odd[:5]]}"
-        )
+    odd = [each for each in rig.deliveries() if each["state"] not in {"delivered", "skipped"} and not _allowed(each)]
+    if odd:
+        words = [(each["provider"], each["action"], each["order"], each["state"], each["reason"]) for each in odd[:5]]
+        raise Failed(f"not finished: {words}")
     shops = {"shopify": 1, "woocommerce": 2}
     events: dict[tuple[int, str], list[str]] = {}
     for event in rig.events(state="understood"):
@@ -138,6 +135,14 @@ def check_books(rig: Rig, truth: Sequence[tuple[str, Any]]) -> None:
         found = {kind: kinds.count(kind) for kind in wanted}
         if found != wanted:
             raise Failed(f"{platform} order {each.order_id}: events {found}, expected {wanted}")
+
+
+#: After a lost answer these are left to a person: a repeat would count twice and nobody can be asked.
+_LEFT_TO_A_PERSON = {("gameball", "event"), ("spotler", "cart"), ("spotler", "checkout")}
+
+
+def _allowed(delivery: State) -> bool:
+    return delivery["state"] == "unknown" and (delivery["provider"], delivery["action"]) in _LEFT_TO_A_PERSON
 
 
 def compare(well: State, badly: State) -> None:

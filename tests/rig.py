@@ -193,6 +193,7 @@ class Rig:
         with self.db.write() as session:
             waiting = Delivery.due_at > datetime.now(UTC) + timedelta(seconds=1)
             session.execute(update(Delivery).where(waiting).values(due_at=datetime.now(UTC)))
+        self.deliverer.forget_pauses()
 
     # looking
 

@@ -94,6 +94,9 @@ def call(
 
 def _outcomes(provider: Provider, action: Action, payloads: Sequence[Payload], answer: Answer) -> list[Outcome]:
     if answer.status // 100 == 2:
+        if _is_page(answer):
+            # Somebody in between answered: a proxy, a parking or maintenance page. Whether it was passed on, who knows.
+            raise AnswerLost(f"{provider.title} answered with a web page instead of its own words")
         outcomes = action.read(answer, payloads)
         if len(outcomes) != len(payloads):
             raise AssertionError(f"{provider.name}: {len(outcomes)} outcomes for {len(payloads)} payloads")
@@ -106,6 +109,10 @@ def _outcomes(provider: Provider, action: Action, payloads: Sequence[Payload], a
     if len(payloads) > 1 and answer.status in SPLITTABLE:
         raise Split(str(outcome))
     return [outcome] * len(payloads)
+
+
+def _is_page(answer: Answer) -> bool:
+    return "html" in answer.headers.get("content-type", "") or answer.body.lstrip()[:1] == b"<"
 
 
 def probe(

@@ -284,7 +284,7 @@ def describe(session: Session, vault: Vault, destination: Destination) -> dict[s
             else destination.options.get(each.name, each.default)
             for each in provider.settings
         },
-        "counts": {state: number for state, number in counts},
+        "counts": {str(state): int(number) for state, number in counts},
     }
 
 

@@ -24,6 +24,8 @@ from mappings.errors import MappingError
 
 Facts = dict[str, Any]
 
+NOTHING_TO_REVERSE = "nothing_to_reverse"  #: the purchase was not accepted (yet), or all of it was taken back
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
@@ -67,7 +69,7 @@ def render(
 ) -> Payload | Skip:
     """The payload of one rule for ``facts``, complete as the action demands."""
     if action.reverses and facts.get("reversal") is None:
-        return Skip("nothing_to_reverse")
+        return Skip(NOTHING_TO_REVERSE)
     rule = (mapping or target.mapping).by_name(rule_name)
     if rule is None:
         return Skip("rule_removed")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.models import Delivery, DeliveryState, Destination, Mode
@@ -84,7 +84,6 @@ def replay(session: Session, chosen: Sequence[Delivery], *, force: bool, dry_run
                 delivery.state, delivery.reason = DeliveryState.HELD, held
             delivery.due_at = delivery.since = now
             delivery.attempts, delivery.doubt, delivery.effect, delivery.delivered_at = 0, False, None, None
-            _revive_reversals(session, delivery, now)
     return {
         "found": len(chosen),
         "by_state": states,
@@ -93,23 +92,6 @@ def replay(session: Session, chosen: Sequence[Delivery], *, force: bool, dry_run
         "refused": [each.id for each in refused],
         "reason": "a repeat would count twice at the provider; --force sends all the same" if refused else None,
     }
-
-
-def _revive_reversals(session: Session, delivery: Delivery, now: datetime) -> None:
-    """Refunds that had nothing to take back: once the purchase is sent after all, they do."""
-    actions = PROVIDERS[delivery.provider].actions
-    session.execute(
-        update(Delivery)
-        .where(
-            Delivery.destination_id == delivery.destination_id,
-            Delivery.subject == delivery.subject,
-            Delivery.action.in_([name for name, action in actions.items() if action.reverses == delivery.action]),
-            Delivery.state == DeliveryState.SKIPPED,
-            Delivery.reason == "nothing_to_reverse",
-        )
-        .values(state=DeliveryState.PENDING, reason=None, due_at=now, since=now)
-        .execution_options(synchronize_session=False)
-    )
 
 
 def _waiting(session: Session, ids: set[int]) -> dict[int, str]:

@@ -14,11 +14,13 @@ from sqlalchemy.orm import Session
 
 from app.metrics import DELIVERIES, DELIVERY_SECONDS
 from app.models import Attempt, Delivery, DeliveryState
+from app.providers.answers import retry_after
 from app.providers.base import Accepted, Outcome
 from app.providers.errors import AnswerLost, DeliveryError, NeedsMending, Refused, Unauthorized, Unavailable
 from app.providers.registry import PROVIDERS
 from app.services.calls import Call, Item
 from app.services.holds import hold
+from app.services.prepare import NOTHING_TO_REVERSE
 
 HORIZON = timedelta(days=10)  #: how long a delivery is retried
 FIRST_RETRY = 2.0  #: seconds, doubled with each attempt
@@ -61,6 +63,9 @@ class Pauses:
         pause = self._pauses.get(_key(provider, destination_id))
         return 1 if pause and pause.failures >= BREAK_AFTER else PROVIDERS[provider].concurrency
 
+    def clear(self) -> None:
+        self._pauses.clear()
+
     def note(self, call: Call, now: datetime) -> None:
         """Count one call: a success ends the row of failures, the fifth failure begins a pause."""
         if call.split or call.probe:
@@ -70,7 +75,9 @@ class Pauses:
         if not troubles:
             self._pauses.pop(key, None)
             return
-        waits = [each.retry_after or 0.0 for each in troubles if isinstance(each, Unavailable)]
+        # A wait that the provider asked for is for all; one that we chose is for the delivery alone.
+        asked = any(answer.status == 429 or retry_after(answer.headers) for answer in call.answers)
+        waits = [each.retry_after or 0.0 for each in troubles if isinstance(each, Unavailable)] if asked else []
         pause = self._pauses[key]
         pause.failures += 1
         over = pause.failures - BREAK_AFTER
@@ -131,7 +138,7 @@ class Settler:
     def _answered(self, session: Session, delivery: Delivery, item: Item, verdict: str, now: datetime) -> None:
         """What the provider said when asked about a lost answer."""
         if verdict == "applied":
-            self._accept(delivery, item, "confirmed by asking the provider after a lost answer", now)
+            self._accept(session, delivery, item, "confirmed by asking the provider after a lost answer", now)
         elif verdict == "absent":
             delivery.doubt = False
             self._again(delivery, "the provider does not have it; sent again", now, 0.0)
@@ -153,7 +160,7 @@ class Settler:
             return
         match outcome:
             case Accepted(note=note):
-                self._accept(delivery, item, note, now)
+                self._accept(session, delivery, item, note, now)
             case Unavailable(retry_after=retry_after, attempts=most):
                 wait = self._wait(item, retry_after)
                 spent = most is not None and item.attempts >= most
@@ -181,11 +188,12 @@ class Settler:
         else:
             finish(delivery, DeliveryState.UNKNOWN if delivery.doubt else DeliveryState.DEAD, str(error))
 
-    def _accept(self, delivery: Delivery, item: Item, note: str | None, now: datetime) -> None:
+    def _accept(self, session: Session, delivery: Delivery, item: Item, note: str | None, now: datetime) -> None:
         delivery.delivered_at = now
         delivery.effect = item.effect
         delivery.doubt = False
         finish(delivery, DeliveryState.DELIVERED, note)
+        _revive_reversals(session, delivery, now)
         DELIVERY_SECONDS.labels(delivery.provider).observe((now - item.received_at).total_seconds())
 
     def _again(self, delivery: Delivery, reason: str, now: datetime, wait: float) -> None:
@@ -194,6 +202,26 @@ class Settler:
 
     def _wait(self, item: Item, retry_after: float | None) -> float:
         return backoff(item.attempts, retry_after, scale=self._scale)
+
+
+def _revive_reversals(session: Session, delivery: Delivery, now: datetime) -> None:
+    """Refunds that had nothing to take back, because they were told before the payment: now they have."""
+    actions = PROVIDERS[delivery.provider].actions
+    reversing = [name for name, action in actions.items() if action.reverses == delivery.action]
+    if not reversing:
+        return
+    session.execute(
+        update(Delivery)
+        .where(
+            Delivery.destination_id == delivery.destination_id,
+            Delivery.subject == delivery.subject,
+            Delivery.action.in_(reversing),
+            Delivery.state == DeliveryState.SKIPPED,
+            Delivery.reason == NOTHING_TO_REVERSE,
+        )
+        .values(state=DeliveryState.PENDING, reason=None, due_at=now, since=now)
+        .execution_options(synchronize_session=False)
+    )
 
 
 _ATTEMPTS = cast(Table, Attempt.__table__)

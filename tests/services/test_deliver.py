@@ -323,6 +323,30 @@ def test_a_refund_of_what_was_never_given_is_not_sent(rig: Rig, shop: int) -> No
     assert [(state, reason) for _, state, reason in rig.states()][1:] == [("skipped", "nothing_to_reverse")]
 
 
+def test_a_refund_told_before_its_payment_is_taken_back_after_the_purchase(rig: Rig, shop: int) -> None:
+    rig.switch_on(shop, "gameball")
+    order(rig, shop, paid=False, refunds=((9, "30.00"),))
+    rig.work()
+    assert rig.states() == [("refund", "skipped", "nothing_to_reverse")]
+    order(rig, shop, minute=1, refunds=((9, "30.00"),))
+    rig.work()
+    assert [each.get("refundAmount", each.get("totalPaid")) for each in rig.received("gameball")] == [80, 30]
+
+
+def test_a_refund_comes_back_to_life_when_its_dead_purchase_is_replayed(rig: Rig, shop: int) -> None:
+    rig.switch_on(shop, "gameball")
+    faults(rig, "gameball", {"kind": "400", "times": 1})
+    order(rig, shop)
+    rig.work()
+    order(rig, shop, minute=1, refunds=((9, "30.00"),))
+    rig.work()
+    with rig.db.write() as session:
+        chosen = replay.choose(session, shop_id=shop, state="dead")
+        replay.replay(session, chosen, force=False, dry_run=False)
+    rig.work()
+    assert [(action, state) for action, state, _ in rig.states()] == [("order", "delivered"), ("refund", "delivered")]
+
+
 def test_a_cancellation_takes_back_only_what_refunds_left(rig: Rig, shop: int) -> None:
     rig.switch_on(shop, "gameball")
     order(rig, shop)

@@ -1,0 +1,196 @@
+"""Real processes: they start, say where they are, work together, and end cleanly."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+
+from app.providers.registry import PROVIDERS
+from tests.bodies import woocommerce_order
+from tests.processes import Running, answers, run, until
+from tests.rig import CREDENTIALS, signature
+
+KEYS = {"SECRET_KEY": "0123456789abcdef", "ENCRYPTION_KEYS": "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="}
+
+
+def url_of(running: Running) -> str:
+    return str(json.loads(running.line())["url"])
+
+
+def post(url: str, body: bytes, secret: str, **headers: str) -> requests.Response:
+    given = {"X-WC-Webhook-Topic": "order.updated", "X-WC-Webhook-Signature": signature(secret, body), **headers}
+    with requests.post(url, data=body, headers=given, timeout=20) as answer:
+        return answer
+
+
+class Town:
+    """Simulated providers and a store, set up by commands alone."""
+
+    def __init__(self, folder: Path, simulators: Running) -> None:
+        self.folder = folder
+        self.simulators = url_of(simulators)
+        self.settings = {
+            **KEYS,
+            **{f"{name.upper()}_API_URL": f"{self.simulators}/{name}" for name in PROVIDERS},
+            "ALLOW_PRIVATE_NETWORKS": "1",
+        }
+        assert self.json("shops", "add", "woocommerce", "https://store.example") == {"shop": 1}
+        made = self.json("webhooks", "add", "1", "order.updated")
+        self.path, self.secret = made["url"], made["secret"]
+        credentials = [f"{name}={value}" for name, value in CREDENTIALS["gameball"].items()]
+        self.json("destinations", "set", "1", "gameball", *credentials, "--mode", "live")
+
+    def json(self, *arguments: str) -> Any:
+        done = run(self.folder, *arguments, "--json", **self.settings)
+        assert (done.returncode, done.stderr) == (0, "")
+        return json.loads(done.stdout)
+
+    def running(self, *arguments: str) -> Running:
+        return Running(self.folder, *arguments, **self.settings)
+
+    def buy(self, url: str, order: int) -> None:
+        body = json.dumps(woocommerce_order(order, customer_id=5)).encode()
+        assert post(url + self.path, body, self.secret).json() == {"status": "stored"}
+
+    def orders(self) -> list[str]:
+        """What Gameball was told of."""
+        with requests.get(f"{self.simulators}/_sim/gameball/requests", timeout=5) as answer:
+            return [each["body"]["orderId"] for each in answer.json()["requests"]]
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Iterator[Town]:
+    with Running(tmp_path, "simulate", "providers", "--port", "0", "--json") as simulators:
+        yield Town(tmp_path, simulators)
+        assert simulators.stop(signal.SIGINT) == 0
+
+
+def complaints(running: Running) -> list[str]:
+    return [line for line in running.complained if " INFO " not in line]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_serve_says_where_it_is_and_ends_cleanly(tmp_path: Path, number: int) -> None:
+    with Running(tmp_path, "serve", "--port", "0") as serve:
+        first = serve.line()
+        assert first.startswith("Tillwire serves on http://127.0.0.1:")
+        assert first.endswith(" (Ctrl-C stops it)")
+        assert answers(first.split()[3] + "/readyz")
+        assert serve.stop(number) == 0
+        assert serve.told[1:] == [
+            "  Shopify webhooks:  not configured (set SHOPIFY_API_SECRET)",
+            "  WooCommerce store: tillwire shops add woocommerce URL, then tillwire webhooks add SHOP order.updated",
+            "  Try it:            make demo",
+        ]
+        assert complaints(serve) == []
+
+
+def test_serve_and_its_worker_deliver_an_order(town: Town) -> None:
+    with town.running("serve", "--port", "0", "--json") as serve:
+        url = url_of(serve)
+        town.buy(url, 601)
+        assert until(town.orders) == ["601"]
+        assert serve.stop() == 0
+        assert serve.told == [json.dumps({"url": url, "worker": True})]
+        assert complaints(serve) == []
+    (row,) = town.json("deliveries", "list")["deliveries"]
+    assert (row["provider"], row["order"], row["state"], row["attempts"]) == ("gameball", "601", "delivered", 1)
+
+
+def test_a_worker_by_itself_delivers_what_another_process_took_in(town: Town) -> None:
+    with town.running("serve", "--port", "0", "--no-worker", "--json") as serve:
+        url = url_of(serve)
+        town.buy(url, 602)
+        with town.running("worker") as worker:
+            assert worker.line() == "Tillwire works (Ctrl-C stops it)"
+            assert until(town.orders) == ["602"]
+            town.buy(url, 603)
+            until(lambda: town.orders() == ["602", "603"])
+            assert worker.stop() == 0
+            assert complaints(worker) == []
+        assert serve.stop() == 0
+        assert json.loads(serve.told[0])["worker"] is False
+
+
+def test_the_end_waits_for_the_call_under_way_even_if_told_twice(town: Town) -> None:
+    fault = [{"kind": "delay", "seconds": 1.5}]
+    with requests.post(f"{town.simulators}/_sim/gameball/faults", json=fault, timeout=5) as answer:
+        assert answer.ok
+    with town.running("serve", "--port", "0", "--json") as serve:
+        url = url_of(serve)
+        town.buy(url, 604)
+        until(lambda: [each for each in town.json("deliveries", "list")["deliveries"] if each["attempts"]])
+        serve.process.send_signal(signal.SIGINT)
+        assert serve.stop(signal.SIGTERM) == 0
+        assert complaints(serve) == []
+    (row,) = town.json("deliveries", "list")["deliveries"]
+    assert (row["state"], row["attempts"]) == ("delivered", 1)
+
+
+def test_an_address_in_use_fails_in_one_line(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        for arguments in (("serve",), ("demo",), ("simulate", "providers")):
+            done = run(tmp_path, *arguments, "--port", port)
+            assert (done.returncode, done.stdout) == (1, "")
+            assert f"{port} cannot be had (Address already in use): choose" in done.stderr
+            assert done.stderr.count("\n") == 1
+
+
+def test_the_environment_chooses_the_address(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with Running(tmp_path, "serve", "--json", HOST="localhost", PORT=str(port)) as serve:
+        assert url_of(serve) == f"http://localhost:{port}"
+        assert serve.stop() == 0
+
+
+def test_behind_a_proxy_on_this_machine_the_metrics_stay_shut(tmp_path: Path) -> None:
+    with Running(tmp_path, "serve", "--port", "0", "--json") as serve:
+        url = f"{url_of(serve)}/metrics"
+        statuses = {}
+        for name in ("None", "X-Forwarded-For", "X-Forwarded-Proto", "Forwarded", "Via"):
+            with requests.get(url, headers={name: "for=192.0.2.1"}, timeout=5) as answer:
+                statuses[name] = answer.status_code
+        assert statuses == {
+            "None": 200,
+            **dict.fromkeys(("X-Forwarded-For", "X-Forwarded-Proto", "Forwarded", "Via"), 403),
+        }
+        assert serve.stop() == 0
+
+
+def test_the_limit_holds_on_the_wire_and_the_server_goes_on(tmp_path: Path) -> None:
+    settings = {**KEYS, "MAX_WEBHOOK_BYTES": "100000"}
+    run(tmp_path, "shops", "add", "woocommerce", "https://store.example", **settings)
+    made = json.loads(run(tmp_path, "webhooks", "add", "1", "order.updated", "--json", **settings).stdout)
+    with Running(tmp_path, "serve", "--port", "0", "--json", "--no-worker", **settings) as serve:
+        parts = urlsplit(url_of(serve))
+
+        def send(size: int, *, chunked: bool) -> int:
+            body = b"x" * size
+            headers = {"X-WC-Webhook-Topic": "order.updated", "X-WC-Webhook-Signature": signature(made["secret"], body)}
+            connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)
+            try:
+                content = (body[at : at + 50_000] for at in range(0, size, 50_000)) if chunked else body
+                connection.request("POST", made["url"], content, headers, encode_chunked=chunked)
+                return connection.getresponse().status
+            finally:
+                connection.close()
+
+        sizes = (99_999, 100_000, 100_001, 150_000)
+        assert [send(size, chunked=False) for size in sizes] == [200, 200, 413, 413]
+        assert [send(size, chunked=True) for size in (99_998, 100_001, 150_000, 300_000)] == [200, 413, 413, 413]
+        assert answers(parts.geturl() + "/healthz")
+        assert serve.stop() == 0
