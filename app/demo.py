@@ -32,7 +32,7 @@ CREDENTIALS = {
     "spotler": {"account_id": "demo-account", "api_key": "demo-key", "send_carts": "yes"},
     "seeka": {"organisation_id": "demo-organisation", "public_key": "demo-key"},
     "gameball": {"api_key": "demo-key", "secret_key": "demo-secret"},
-    "esputnik": {"api_key": "demo-key"},
+    "esputnik": {"api_key": "demo-key", "create_contacts": "always"},  # nobody there is real
 }
 
 

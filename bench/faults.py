@@ -97,6 +97,17 @@ def _orders_only(state: State) -> State:
     }
 
 
+def _esputnik(state: State) -> State:
+    # Sent on a change of status or money only, so the words beside them may be those of an earlier moment.
+    return {
+        account: {
+            id_: {name: value for name, value in order.items() if name != "statusDescription"}
+            for id_, order in books["orders"].items()
+        }
+        for account, books in state.items()
+    }
+
+
 def _purchases(state: State) -> State:
     return {account: books["purchases"] for account, books in state.items()}
 
@@ -110,7 +121,7 @@ _PICTURES: dict[str, Callable[[State], State]] = {
     "spotler": _purchases,
     "seeka": _activities,
     "gameball": _gameball,
-    "esputnik": _orders_only,
+    "esputnik": _esputnik,
 }
 
 

@@ -13,7 +13,9 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
+from click.testing import CliRunner
 
+from app.cli import main
 from app.providers.registry import PROVIDERS
 from tests.bodies import woocommerce_order
 from tests.processes import Running, answers, run, until
@@ -40,6 +42,7 @@ class Town:
         self.simulators = url_of(simulators)
         self.settings = {
             **KEYS,
+            "DATABASE_URL": f"sqlite:///{folder / 'tillwire.db'}",
             **{f"{name.upper()}_API_URL": f"{self.simulators}/{name}" for name in PROVIDERS},
             "ALLOW_PRIVATE_NETWORKS": "1",
         }
@@ -50,8 +53,8 @@ class Town:
         self.json("destinations", "set", "1", "gameball", *credentials, "--mode", "live")
 
     def json(self, *arguments: str) -> Any:
-        done = run(self.folder, *arguments, "--json", **self.settings)
-        assert (done.returncode, done.stderr) == (0, "")
+        done = CliRunner().invoke(main, [*arguments, "--json"], env=self.settings)
+        assert (done.exit_code, done.stderr) == (0, "")
         return json.loads(done.stdout)
 
     def running(self, *arguments: str) -> Running:

@@ -107,6 +107,8 @@ def reversal(order: Mapping[str, Any], refund: Mapping[str, Any] | None, done: R
         lines = _named(over, refund["lines"])
     elif not full:
         lines, estimated = [_scaled(line, wanted / left) for line in over], True
+    if not lines:  # only shipping is left, and a reversal without lines would be read as one of everything
+        lines, estimated = [_scaled(line, wanted / amount(order["total"])) for line in order.get("lines", [])], True
     return {
         "id": f"cancel-{order['id']}" if refund is None else f"refund-{refund['id']}",
         "kind": "cancel" if refund is None else "refund",
