@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from cryptography.fernet import Fernet
 
+from app.cli import main
 from app.config import Config, ConfigError, read_config
 from app.providers.registry import PROVIDERS
 from tests.processes import command, environment, run
@@ -227,12 +229,20 @@ def test_where_nothing_may_be_written_the_remedy_is_named(tmp_path: Path) -> Non
     ],
 )
 def test_a_command_ends_with_status_2_and_that_line_alone(
-    tmp_path: Path, arguments: tuple[str, ...], settings: dict[str, str], text: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], settings: dict[str, str], text: str
 ) -> None:
-    done = run(tmp_path, *arguments, **settings)
-    assert (done.returncode, done.stdout) == (2, "")
+    monkeypatch.chdir(tmp_path)
+    for name in ("DATABASE_URL", "ENV", "LOG_LEVEL", "PORT", "HOST"):
+        monkeypatch.delenv(name, raising=False)
+    done = CliRunner().invoke(main, arguments, env=settings)
+    assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr.startswith(f"tillwire: {text}")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_real_process_ends_so_too(tmp_path: Path) -> None:
+    done = run(tmp_path, "serve", ENV="production")
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"tillwire: {NO_DATABASE}\n")
 
 
 # what is made

@@ -175,9 +175,11 @@ def test_behind_a_proxy_on_this_machine_the_metrics_stay_shut(tmp_path: Path) ->
 
 
 def test_the_limit_holds_on_the_wire_and_the_server_goes_on(tmp_path: Path) -> None:
-    settings = {**KEYS, "MAX_WEBHOOK_BYTES": "100000"}
-    run(tmp_path, "shops", "add", "woocommerce", "https://store.example", **settings)
-    made = json.loads(run(tmp_path, "webhooks", "add", "1", "order.updated", "--json", **settings).stdout)
+    settings = {**KEYS, "MAX_WEBHOOK_BYTES": "100000", "DATABASE_URL": f"sqlite:///{tmp_path / 'tillwire.db'}"}
+    CliRunner().invoke(main, ["shops", "add", "woocommerce", "https://store.example"], env=settings)
+    made = json.loads(
+        CliRunner().invoke(main, ["webhooks", "add", "1", "order.updated", "--json"], env=settings).stdout
+    )
     with Running(tmp_path, "serve", "--port", "0", "--json", "--no-worker", **settings) as serve:
         parts = urlsplit(url_of(serve))
 

@@ -18,7 +18,7 @@ from tests.bodies import woocommerce_order
 from tests.rig import DOMAIN, SHOPIFY_SECRET, Rig, signature
 
 MIB = 1024 * 1024
-SECONDS = 8.0  #: for the fuzzing
+SECONDS = 6.0  #: for the fuzzing
 CASES = 250
 
 GOOD = woocommerce_order(1)
@@ -124,7 +124,7 @@ def last(rig: Rig) -> tuple[str, str]:
     return found["state"], found["error"] or ""
 
 
-@pytest.mark.parametrize("body", [*BAD.values(), *HEAVY.values()], ids=[*BAD, *HEAVY])
+@pytest.mark.parametrize("body", BAD.values(), ids=BAD)
 @pytest.mark.parametrize("platform", ["shopify", "woocommerce"])
 def test_what_cannot_be_read_is_an_event_in_error_that_names_the_place(
     bench: tuple[Rig, tuple[str, str]], platform: str, body: bytes
@@ -147,7 +147,7 @@ def test_a_heavy_body_costs_a_bounded_multiple_of_its_size(bench: tuple[Rig, tup
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert last(rig)[0] == "error"
+    assert (last(rig)[0], last(rig)[1][:1]) == ("error", "$")
     assert peak < len(body) * MOST
 
 
