@@ -22,7 +22,8 @@ SHOPIFY = {
     "orders_cancelled__rudder_minimal": [("error", "order.cancelled")],
     "orders_create__official_rest_2026-07_eur_tax": [("understood", "order.placed"), ("understood", "order.paid")],
     "orders_create__rudder_note_attributes": [("understood", "order.placed")],
-    "orders_paid__rudder_note_attributes": [("understood", "order.placed"), ("understood", "order.paid")],
+    # The same order without a financial_status: the topic alone proves no payment.
+    "orders_paid__rudder_note_attributes": [("ignored", "order.paid")],
 }
 
 
