@@ -526,20 +526,20 @@ def deliveries_list(shop: str | None, limit: int | None, **wanted: Any) -> Any:
 @click.option("--since", type=Time(), help="Those that came to be at or after this time.")
 @click.option("--until", type=Time(), help="Those that came to be before this time.")
 @click.option("--dry-run", is_flag=True, help="Count only.")
-@click.option("--force", is_flag=True, help="Also what the provider would count twice.")
+@click.option("--force", is_flag=True, help="Also what is refused or superseded.")
 @output
 def deliveries_replay(ids: tuple[int, ...], shop: str | None, dry_run: bool, force: bool, **wanted: Any) -> Any:
     """Send finished deliveries again.
 
     Those with the given IDs, or those of a shop that the options choose; --dry-run only counts them. What the provider
-    would count a second time is left out and named under `refused`, unless --force. Where everything was refused, the
-    exit status is 1.
+    would count a second time is named under `refused`, what it took a later state of under `superseded`; neither is
+    sent without --force. Where nothing else is left, the exit status is 1.
     """
     with writing() as (_, session):
         shop_id = configure.find_shop(session, shop).id if shop else None
         chosen = replay.choose(session, ids=ids, shop_id=shop_id, **wanted)
         done = replay.replay(session, chosen, force=force, dry_run=dry_run)
-    if done["refused"] and not done["replayed"] and not dry_run:
+    if (done["refused"] or done["superseded"]) and not done["replayed"] and not dry_run:
         click.get_current_context().call_on_close(_fail)
     return done
 

@@ -654,6 +654,7 @@ def test_a_dry_run_counts_and_changes_nothing(sold: Rig, cli: Cli) -> None:
         "replayed": 0,
         "would_replay": 7,
         "refused": [of(sold, "sprii")],
+        "superseded": [],
         "reason": "a repeat would count twice at the provider; --force sends all the same",
     }
     assert sold.deliveries() == before
@@ -692,6 +693,24 @@ def test_what_only_sets_a_value_is_sent_again_without_asking(sold: Rig, cli: Cli
     sold.work()
     assert len(sold.received("gameball")) == 3
     assert of(sold, "gameball") == number
+
+
+def test_an_earlier_state_is_not_sent_over_a_later_one(rig: Rig, cli: Cli) -> None:
+    shop = rig.shop("woocommerce")
+    rig.switch_on(shop, "esputnik")
+    for minute, status in ((0, "pending"), (5, "completed")):
+        rig.woocommerce(shop, "order.updated", woocommerce_order(1, minute=minute, status=status, paid=minute > 0))
+        rig.work()
+    first, _, last = (each["id"] for each in rig.deliveries())
+    left_out = cli.json("deliveries", "replay", str(first), status=1)
+    assert (left_out["replayed"], left_out["refused"], left_out["superseded"]) == (0, [], [first])
+    both = cli.json("deliveries", "replay", "--shop", "1", "--state", "delivered")
+    assert (both["replayed"], both["superseded"]) == (1, [first])
+    rig.work()
+    sent = [each["orders"][0]["status"] for each in rig.received("esputnik")]
+    assert sent == ["INITIALIZED", "DELIVERED", "DELIVERED"]
+    assert cli.json("deliveries", "replay", str(first), "--force")["replayed"] == 1
+    assert last > first
 
 
 def test_a_replay_to_a_destination_that_is_off_waits_for_it(sold: Rig, cli: Cli) -> None:

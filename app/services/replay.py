@@ -69,10 +69,27 @@ def counts_twice(delivery: Delivery) -> bool:
     return taken and action.adds_value and not action.repeatable
 
 
+def overtaken(session: Session, delivery: Delivery) -> bool:
+    """Whether the provider took a later state of the same order or cart: sending this one would put it back."""
+    action = PROVIDERS[delivery.provider].actions[delivery.action]
+    if not (action.collapse or action.unchanged):
+        return False
+    later = select(Delivery.id).where(
+        Delivery.destination_id == delivery.destination_id,
+        Delivery.subject == delivery.subject,
+        Delivery.action == delivery.action,
+        Delivery.state == DeliveryState.DELIVERED,
+        Delivery.id > delivery.id,
+    )
+    return session.scalar(later.limit(1)) is not None
+
+
 def replay(session: Session, chosen: Sequence[Delivery], *, force: bool, dry_run: bool) -> dict[str, Any]:
-    """Count, and unless ``dry_run`` send again; what would count twice is refused without ``force``."""
+    """Count, and unless ``dry_run`` send again; without ``force`` not what would count twice or put back a state."""
     refused = [each for each in chosen if counts_twice(each) and not force]
-    allowed = [each for each in chosen if each not in refused]
+    superseded = [each for each in chosen if not force and overtaken(session, each)]
+    left_out = {each.id for each in (*refused, *superseded)}
+    allowed = [each for each in chosen if each.id not in left_out]
     states = dict(Counter(each.state for each in chosen))
     if not dry_run:
         now = datetime.now(UTC)
@@ -90,6 +107,7 @@ def replay(session: Session, chosen: Sequence[Delivery], *, force: bool, dry_run
         "replayed": 0 if dry_run else len(allowed),
         "would_replay": len(allowed),
         "refused": [each.id for each in refused],
+        "superseded": [each.id for each in superseded],
         "reason": "a repeat would count twice at the provider; --force sends all the same" if refused else None,
     }
 

@@ -18,7 +18,7 @@ SHOPIFY = {
     "customers_data_request": [("parked", None)],
     "customers_redact": [("parked", None)],
     "shop_redact": [("parked", None)],
-    "refunds_create": [("parked", "order.refunded")],
+    "refunds_create": [("ignored", "order.refunded")],  # its order, sent before, carries it
     "orders_cancelled__rudder_minimal": [("error", "order.cancelled")],
     "orders_create__official_rest_2026-07_eur_tax": [("understood", "order.placed"), ("understood", "order.paid")],
     "orders_create__rudder_note_attributes": [("understood", "order.placed")],
