@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import signal
-import sys
 import threading
 from collections.abc import Callable
 from types import FrameType
@@ -19,9 +18,6 @@ from app.services.errors import Failed
 
 log = logging.getLogger(__name__)
 
-#: Seconds after which a busy thread lets another one run. The writer that all requests wait for gives up the
-#: interpreter at each step of a commit; with Python's own 5 ms it would wait longer for its turn than for the disk.
-TURN = 0.0005
 THREADS = 16  #: requests at a time; each waits for a shared commit, so more than cores
 
 
@@ -35,7 +31,6 @@ def serve(parts: Parts, *, host: str, port: int, with_worker: bool, tell: Callab
     app = factory.create_app(parts, worker)
     server = _listen(parts, app, host, port)
     _stop_on_signals()
-    sys.setswitchinterval(TURN)
     if worker:
         worker.start()
     url = f"http://{f'[{host}]' if ':' in host else host}:{server.effective_port}"

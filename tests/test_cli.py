@@ -701,7 +701,7 @@ def test_an_earlier_state_is_not_sent_over_a_later_one(rig: Rig, cli: Cli) -> No
     for minute, status in ((0, "pending"), (5, "completed")):
         rig.woocommerce(shop, "order.updated", woocommerce_order(1, minute=minute, status=status, paid=minute > 0))
         rig.work()
-    first, _, last = (each["id"] for each in rig.deliveries())
+    first = rig.deliveries()[0]["id"]
     left_out = cli.json("deliveries", "replay", str(first), status=1)
     assert (left_out["replayed"], left_out["refused"], left_out["superseded"]) == (0, [], [first])
     both = cli.json("deliveries", "replay", "--shop", "1", "--state", "delivered")
@@ -710,7 +710,6 @@ def test_an_earlier_state_is_not_sent_over_a_later_one(rig: Rig, cli: Cli) -> No
     sent = [each["orders"][0]["status"] for each in rig.received("esputnik")]
     assert sent == ["INITIALIZED", "DELIVERED", "DELIVERED"]
     assert cli.json("deliveries", "replay", str(first), "--force")["replayed"] == 1
-    assert last > first
 
 
 def test_a_replay_to_a_destination_that_is_off_waits_for_it(sold: Rig, cli: Cli) -> None:

@@ -229,11 +229,26 @@ class _Page:
     def _order(self, order: Facts, restored: bool) -> None:
         digest = self._webhook.body_hash
         self._lag(order.get("updated_at"))
+        self._learn(order)
         verdict = self._with_ledger(
             order["id"], lambda state: ledger.see_order(state, order, digest, restored=restored), None
         )
         if verdict.changes:
             self._unpark(order["id"])
+
+    def _learn(self, order: Facts) -> None:
+        """The connection works; and the shop's currency is that of its first order, until the store itself says."""
+        known = self._shop.settings.get("facts", {})
+        if "currency" in known and self._shop.trouble is None:
+            return
+        self._shop.trouble = None
+        self._shop.settings = {**self._shop.settings, "facts": {"currency": order["currency"], **known}}
+        self._session.execute(
+            update(Shop)
+            .where(Shop.id == self._shop.id)
+            .values(trouble=None, settings=self._shop.settings)
+            .execution_options(synchronize_session=False)
+        )
 
     def _with_ledger(self, order_id: str, see: Any, kind: Kind | None) -> Verdict:
         row = self._ledger("order", order_id)

@@ -88,13 +88,16 @@ class Reversed:
 
     amount: Decimal = ZERO
     quantities: Mapping[str, Decimal] = field(default_factory=dict)
+    estimated: Decimal = ZERO  #: the part of ``amount`` that stands behind no quantities
 
 
 def reversal(order: Mapping[str, Any], refund: Mapping[str, Any] | None, done: Reversed, at: str) -> Facts | None:
     """The facts of taking back ``refund``, or (None) all that is left: a cancellation. None when nothing is left.
 
-    What is taken back never exceeds what was given: amounts and quantities are cut to what ``done`` leaves. Without
-    lines (WooCommerce's webhooks, goodwill, shipping) what is left is reduced in proportion, marked ``estimated``.
+    Args:
+        order: as it was given to the destination. What is taken back never exceeds it: amounts and quantities are cut
+            to what ``done`` leaves. Without lines (WooCommerce's webhooks, goodwill, shipping), or after a reversal
+            without, what is left is reduced in proportion and marked ``estimated``.
     """
     left = amount(order["total"]) - done.amount
     wanted = left if refund is None else min(amount(refund["amount"]), left)
@@ -102,12 +105,14 @@ def reversal(order: Mapping[str, Any], refund: Mapping[str, Any] | None, done: R
         return None
     over = [part for line in order.get("lines", []) if (part := _part(line, _left(line, done.quantities)))]
     full = wanted == left
-    lines, estimated = over, False
-    if refund is not None and refund.get("lines"):
-        lines = _named(over, refund["lines"])
-    elif not full:
-        lines, estimated = [_scaled(line, wanted / left) for line in over], True
-    if not lines:  # only shipping is left, and a reversal without lines would be read as one of everything
+    named = _named(over, refund["lines"]) if refund is not None and refund.get("lines") else []
+    if named:
+        lines, estimated = named, False
+    elif full and over and not done.estimated:
+        lines, estimated = over, False
+    elif over:
+        lines, estimated = [_scaled(line, wanted / (left + done.estimated)) for line in over], True
+    else:  # only shipping is left, and a reversal without lines would be read as one of everything
         lines, estimated = [_scaled(line, wanted / amount(order["total"])) for line in order.get("lines", [])], True
     return {
         "id": f"cancel-{order['id']}" if refund is None else f"refund-{refund['id']}",

@@ -196,6 +196,7 @@ class Deliverer:
         delivery.complaints = prepared.complaints or None
         if target.mode == Mode.SHADOW:
             session.add(_attempt(delivery, prepared.payload, now, outcome="shadow"))
+            delivery.effect = prepared.effect
             finish(delivery, DeliveryState.SHADOW, "built and checked, not sent")
             return True
         lane = _lane(target, prepared.payload)

@@ -56,33 +56,34 @@ def _stage(order: Facts) -> int:
 
 def see_order(state: Facts, order: Facts, body_hash: str, *, restored: bool = False) -> Verdict:
     """Take a snapshot into ``state`` (changed in place)."""
-    new = mark(order, body_hash)
-    known = state.get("mark")
-    if known is not None and not _newer(new, known) and not (restored and state.get("trashed")):
-        return Verdict(reason="already known" if new == known else "older than what is known of this order")
+    new, known = mark(order, body_hash), state.get("mark")
     before = state.get("order")
-    state["mark"] = new
-    state["order"] = _joined(order, state.get("refunds", {}))
-    if order.get("draft"):
+    newer = known is None or new > known
+    back = bool(state.get("trashed")) and (restored or (newer and not order.get("trashed")))
+    if newer:
+        state["mark"] = new
+        state["order"] = _joined(order, state.get("refunds", {}))
+    elif not back:
+        return Verdict(reason="already known" if new == known else "older than what is known of this order")
+    if state["order"].get("draft"):
         return Verdict(reason="an unfinished checkout, not an order yet")
-    changes = _changes(state, before)
+    if back:
+        state["trashed"] = False
+    changes = _changes(state, before, back=back)
     return Verdict(changes=changes, reason=None if changes else "nothing changed that matters")
-
-
-def _newer(new: Mark, known: Mark) -> bool:
-    return new > known
 
 
 def see_refund(state: Facts, refund: Facts) -> Verdict:
     """Take a refund that came by itself into ``state``."""
     order = state.get("order")
     apart = state.setdefault("refunds", {})
-    known = apart.get(refund["id"])
-    if refund["id"] in state.get("given_refunds", []) or known == refund:
-        return Verdict(reason="already known")
-    if known is None or amount(refund["amount"]) >= amount(known["amount"]):
-        apart[refund["id"]] = refund
-    if order is None or order.get("draft"):
+    listed = {each["id"]: each for each in (order or {}).get("refunds", [])}
+    known = apart.get(refund["id"]) or listed.get(refund["id"])
+    early = order is None or bool(order.get("draft"))
+    if known is not None and amount(refund["amount"]) <= amount(known["amount"]):
+        return Verdict(reason="waits for its order" if early else "already known", parked=early)
+    apart[refund["id"]] = refund
+    if order is None or early:
         return Verdict(reason="waits for its order", parked=True)
     state["order"] = _joined(order, apart)
     changes = _changes(state, order)
@@ -119,56 +120,68 @@ def _joined(order: Facts, apart: dict[str, Facts]) -> Facts:
     return {**order, "refunds": refunds, "refunded": text(refunded), "refunded_in_full": bool(full)}
 
 
-def _changes(state: Facts, before: Facts | None) -> list[Change]:
-    """The events that lie between ``before`` and now, in life's order, each given once in an order's life."""
+def _changes(state: Facts, before: Facts | None, *, back: bool = False) -> list[Change]:
+    """The events that lie between ``before`` and now, in life's order."""
     order = state["order"]
     both = {"order": order, "remaining": remaining(order)}
-    changes = [
-        Change(kind=kind, key=key, occurred_at=order.get(moment) or order.get("updated_at"), facts=both)
-        for kind, key, moment in _steps(state, order)
-    ]
-    at = next((n for n, each in enumerate(changes) if each.kind is Kind.CANCELLED), len(changes))
-    changes[at:at] = _refunds(state, order, both)
+
+    def change(kind: Kind, key: str, moment: str) -> Change:
+        return Change(kind=kind, key=key, occurred_at=order.get(moment) or order.get("updated_at"), facts=both)
+
+    changes = [change(*step) for step in _steps(state, order)]
+    changes += _refunds(state, order, both)
+    if _cancelled_now(state, order):
+        changes.append(change(Kind.CANCELLED, _numbered(state, "cancelled"), "cancelled_at"))
+    if back:
+        changes.append(change(Kind.RESTORED, f"restored:{state.get('trips', 0)}", "updated_at"))
     if not changes and before is not None and _content(before) != _content(order):
-        changes = [
-            Change(
-                kind=Kind.UPDATED,
-                key="updated:" + ":".join(str(part) for part in state["mark"]),
-                occurred_at=order.get("updated_at"),
-                facts=both,
-            )
-        ]
+        changes.append(change(Kind.UPDATED, _numbered(state, "updated"), "updated_at"))
     return changes
 
 
+def _numbered(state: Facts, name: str) -> str:
+    """A key for what may happen more than once in a life."""
+    counts = state.setdefault("counts", {})
+    counts[name] = counts.get(name, 0) + 1
+    return f"{name}:{counts[name]}"
+
+
 def _steps(state: Facts, order: Facts) -> list[tuple[Kind, str, str]]:
+    """What happens once in an order's life."""
     given = state.setdefault("given", [])
     steps = []
     for kind, key, moment, now in (
         (Kind.PLACED, "placed", "created_at", True),
         (Kind.PAID, "paid", "paid_at", bool(order.get("paid"))),
         (Kind.FULFILLED, "fulfilled", "completed_at", order.get("fulfilment_status") == "full"),
-        (Kind.CANCELLED, "cancelled", "cancelled_at", bool(order.get("cancelled"))),
     ):
         if now and key not in given:
             given.append(key)
             steps.append((kind, key, moment))
-    if state.get("trashed") and not order.get("trashed"):
-        state["trashed"] = False
-        steps.append((Kind.RESTORED, f"restored:{state.get('trips', 0)}", "updated_at"))
     return steps
 
 
+def _cancelled_now(state: Facts, order: Facts) -> bool:
+    """Whether the order came to be cancelled; a failed payment that was tried again may be cancelled anew later."""
+    was, state["cancelled"] = state.get("cancelled", False), bool(order.get("cancelled"))
+    return state["cancelled"] and not was
+
+
 def _refunds(state: Facts, order: Facts, both: Facts) -> list[Change]:
-    given = state.setdefault("given_refunds", [])
+    """Refunds whose money went out, each by the part of it that was not told yet."""
+    given = state.setdefault("given_refunds", {})
     changes = []
     for refund in order.get("refunds", []):
-        if refund["id"] in given or amount(refund["amount"]) <= 0:
+        told, now = amount(given.get(refund["id"])), amount(refund["amount"])
+        if now <= told:
             continue  # without money (yet): a payment under way, or goods taken back alone
-        given.append(refund["id"])
+        given[refund["id"]] = refund["amount"]
         at = refund.get("created_at") or order.get("updated_at")
-        facts = {**both, "refund": {"created_at": at, **refund}}
-        changes.append(Change(kind=Kind.REFUNDED, key=f"refunded:{refund['id']}", occurred_at=at, facts=facts))
+        part = {"created_at": at, **refund}
+        if told:  # another payment of the same refund: its goods were told with the first
+            part |= {"id": f"{refund['id']}-{text(now)}", "amount": text(now - told), "lines": [], "shipping": "0"}
+        key = f"refunded:{part['id']}"
+        changes.append(Change(kind=Kind.REFUNDED, key=key, occurred_at=at, facts={**both, "refund": part}))
     return changes
 
 

@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.models import Delivery, DeliveryState, Event, Shop
-from app.models.delivery import OPEN, among
+from app.models import Attempt, Delivery, DeliveryState, Event, Ledger, Mode, Shop
+from app.models.delivery import OPEN
 from app.providers.base import Action, Payload
 from app.providers.errors import NeedsMending
 from app.providers.registry import PROVIDERS
@@ -24,6 +24,7 @@ from mappings.errors import MappingError
 
 Facts = dict[str, Any]
 
+NOT_CANCELLED = "not_cancelled"  #: it was when this was told, and is not any more
 NOTHING_TO_REVERSE = "nothing_to_reverse"  #: the purchase was not accepted (yet), or all of it was taken back
 
 
@@ -50,12 +51,14 @@ def prepare(session: Session, target: Target, delivery: Delivery) -> Prepared | 
         return Skip("erased")
     facts = complete_facts(target, shop, event, unpack(event.facts))
     if action.reverses:
-        facts["reversal"] = _reversal(session, delivery, action, event, facts)
+        if (passed := _passed(session, delivery, event, facts)) is not None:
+            return Skip(passed)
+        facts["reversal"] = _reversal(session, target, delivery, action, event, facts)
     payload = render(target, delivery.rule, action, facts)
     if isinstance(payload, Skip):
         return payload
     effect = _effect(action, payload, facts)
-    if action.unchanged and effect["fingerprint"] == _last(session, delivery).get("fingerprint"):
+    if action.unchanged and _as_last(session, delivery, effect["fingerprint"]):
         return Skip("unchanged")
     if reason := action.hold(payload, facts, target.settings):
         raise NeedsMending(reason)
@@ -96,36 +99,59 @@ def _shop(session: Session, shop_id: int) -> Shop | None:
 
 
 def _newer(session: Session, delivery: Delivery) -> bool:
+    """Whether a later state of the order is on its way, or was accepted: an older one would set it back."""
     wanted = select(Delivery.id).where(
         Delivery.destination_id == delivery.destination_id,
         Delivery.subject == delivery.subject,
         Delivery.action == delivery.action,
-        among(Delivery.state, OPEN),
-        Delivery.id > delivery.id,
+        Delivery.state.in_((*OPEN, DeliveryState.DELIVERED)),
+        Delivery.event_id > delivery.event_id,
     )
     return session.scalar(wanted.limit(1)) is not None
 
 
-def _reversal(session: Session, delivery: Delivery, action: Action, event: Event, facts: Facts) -> Facts | None:
+def _passed(session: Session, delivery: Delivery, event: Event, facts: Facts) -> str | None:
+    """Why a reversal is not owed any more as the order stands today: a failed payment may have been tried again."""
+    row = session.scalar(
+        select(Ledger).where(
+            Ledger.shop_id == delivery.shop_id, Ledger.kind == "order", Ledger.key == (event.subject or "")
+        )
+    )
+    order = unpack(row.state).get("order") if row is not None else None
+    if order is None or "refund" in facts or order.get("cancelled"):
+        return None
+    return NOT_CANCELLED
+
+
+def _reversal(
+    session: Session, target: Target, delivery: Delivery, action: Action, event: Event, facts: Facts
+) -> Facts | None:
     """What may still be taken back of what this destination was given; None for nothing."""
-    given = select(Delivery.id).where(
+    states = (
+        (DeliveryState.DELIVERED, DeliveryState.SHADOW) if target.mode == Mode.SHADOW else (DeliveryState.DELIVERED,)
+    )
+    given = select(Event.facts).join(Delivery, Delivery.event_id == Event.id)
+    given = given.where(
         Delivery.destination_id == delivery.destination_id,
         Delivery.subject == delivery.subject,
         Delivery.action == action.reverses,
-        Delivery.state == DeliveryState.DELIVERED,
+        Delivery.state.in_(states),
     )
-    if session.scalar(given.limit(1)) is None:
+    packed = session.scalar(given.order_by(Delivery.id.desc()).limit(1))
+    if packed is None:
         return None
-    return reversal(facts["order"], facts.get("refund"), _done(session, delivery), time_text(event.occurred_at))
+    # The order as it was given: an edit since then changes what is owed, not what there is to take back.
+    order = unpack(packed)["order"]
+    return reversal(order, facts.get("refund"), _done(session, delivery, states), time_text(event.occurred_at))
 
 
-def _done(session: Session, delivery: Delivery) -> Reversed:
+def _done(session: Session, delivery: Delivery, states: tuple[DeliveryState, ...]) -> Reversed:
     effects = session.scalars(
         select(Delivery.effect).where(
             Delivery.destination_id == delivery.destination_id,
             Delivery.subject == delivery.subject,
             Delivery.action == delivery.action,
-            Delivery.state == DeliveryState.DELIVERED,
+            Delivery.state.in_(states),
             Delivery.id != delivery.id,
         )
     ).all()
@@ -134,7 +160,15 @@ def _done(session: Session, delivery: Delivery) -> Reversed:
         for line_id, quantity in (effect or {}).get("quantities", {}).items():
             quantities[line_id] = quantities.get(line_id, amount(None)) + amount(quantity)
     total = sum((amount((effect or {}).get("amount")) for effect in effects), amount(None))
-    return Reversed(amount=total, quantities=quantities)
+    estimated = sum(
+        (
+            amount(effect["amount"])
+            for effect in effects
+            if effect and "quantities" not in effect and "amount" in effect
+        ),
+        amount(None),
+    )
+    return Reversed(amount=total, quantities=quantities, estimated=estimated)
 
 
 def _effect(action: Action, payload: Payload, facts: Facts) -> dict[str, Any]:
@@ -156,17 +190,21 @@ def _at(payload: Mapping[str, Any], path: str) -> Any:
     return found
 
 
-def _last(session: Session, delivery: Delivery) -> dict[str, Any]:
-    """The effect of what was last accepted of this action for this order."""
-    wanted = (
-        select(Delivery.effect)
-        .where(
-            Delivery.destination_id == delivery.destination_id,
-            Delivery.subject == delivery.subject,
-            Delivery.action == delivery.action,
-            Delivery.state == DeliveryState.DELIVERED,
-        )
+def _as_last(session: Session, delivery: Delivery, fingerprint: list[Any]) -> bool:
+    """Whether the provider surely holds just this: the last accepted one was alike, and nothing was sent since."""
+    same = (
+        Delivery.destination_id == delivery.destination_id,
+        Delivery.subject == delivery.subject,
+        Delivery.action == delivery.action,
+    )
+    last = session.execute(
+        select(Delivery.effect, Delivery.delivered_at)
+        .where(*same, Delivery.state == DeliveryState.DELIVERED)
         .order_by(Delivery.delivered_at.desc(), Delivery.id.desc())
         .limit(1)
-    )
-    return session.scalar(wanted) or {}
+    ).first()
+    if last is None or (last.effect or {}).get("fingerprint") != fingerprint:
+        return False
+    lost = select(Attempt.id).join(Delivery, Delivery.id == Attempt.delivery_id)
+    lost = lost.where(*same, Attempt.purpose == "send", Attempt.outcome == "answer lost")
+    return session.scalar(lost.where(Attempt.started_at > last.delivered_at).limit(1)) is None

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 LONGEST_WAIT = 10.0  #: seconds for a commit; Shopify hangs up after five anyway
 KNOWN_FOR = 5.0  #: seconds for which a found shop or endpoint is taken from memory
 LARGEST_BATCH = 256
-GATHER = 0.002  #: seconds to wait for more company once there is any: a commit costs the same for one row and for many
+GATHER = 0.005  #: seconds to wait for more company once there is any: a commit costs the same for one row and for many
 #: Headers that say nothing about the webhook, or could carry credentials of a proxy in front of us.
 _DROPPED = {"authorization", "cookie", "proxy-authorization", "forwarded", "x-real-ip", "x-forwarded-for"}
 #: Shopify asks for these up to 48 hours after a shop removed the app, and a shop's data is here until then.

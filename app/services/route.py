@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,6 +10,7 @@ from typing import Any, cast
 
 from sqlalchemy import Table, select
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from app.models import Delivery, DeliveryState, Destination, Event, EventState, MappingVersion, Mode, Shop
@@ -21,6 +23,8 @@ from connectors.events import time_text
 from mappings import engine, files
 from mappings.engine import CompiledMapping
 from mappings.errors import MappingError
+
+log = logging.getLogger(__name__)
 
 Facts = dict[str, Any]
 
@@ -77,9 +81,11 @@ class Router:
             try:
                 self._catch_up(session, destination, shop)
                 self.owe(session, destination, shop, event, facts)
-            except (Locked, MappingError) as error:
+            except SQLAlchemyError:
+                raise
+            except Exception as error:
                 # What the event owes cannot be worked out now. The event counts all the same, for the others.
-                hold(session, destination.id, str(error), datetime.now(UTC))
+                hold(session, destination.id, _reason(error), datetime.now(UTC))
                 destination.missed_from = destination.missed_from or event.id
 
     def _catch_up(self, session: Session, destination: Destination, shop: Shop) -> None:
@@ -103,8 +109,10 @@ class Router:
             try:
                 if shop is not None:
                     self._catch_up(session, destination, shop)
-            except (Locked, MappingError) as error:
-                hold(session, destination.id, str(error), datetime.now(UTC))
+            except SQLAlchemyError:
+                raise
+            except Exception as error:
+                hold(session, destination.id, _reason(error), datetime.now(UTC))
 
     def owe(self, session: Session, destination: Destination, shop: Shop, event: Event, facts: Facts) -> int:
         """Write the deliveries that ``event`` owes to one destination; return how many are new."""
@@ -120,8 +128,16 @@ class Router:
         return int(session.connection().execute(insert, rows).rowcount)
 
 
+def _reason(error: Exception) -> str:
+    """What a person can mend, in its words; a bug of ours by its kind alone."""
+    if isinstance(error, Locked | MappingError):
+        return str(error)
+    log.error("deliveries could not be worked out", exc_info=error)
+    return f"internal error while working out deliveries ({type(error).__name__})"
+
+
 def _destinations(session: Session, shop: Shop) -> list[Destination]:
-    """The shop's destinations that are not off; read once per transaction, which none of ours outlives a second."""
+    """The shop's destinations that are not off; read once per transaction."""
     known: dict[int, list[Destination]] = session.info.setdefault("destinations", {})
     if shop.id not in known:
         wanted = select(Destination).where(Destination.shop_id == shop.id, Destination.mode != Mode.OFF)

@@ -17,6 +17,7 @@ from app.models import Attempt, Delivery, DeliveryState
 from app.providers.answers import retry_after
 from app.providers.base import Accepted, Outcome
 from app.providers.errors import AnswerLost, DeliveryError, NeedsMending, Refused, Unauthorized, Unavailable
+from app.providers.http import describe
 from app.providers.registry import PROVIDERS
 from app.services.calls import Call, Item
 from app.services.holds import hold
@@ -38,6 +39,8 @@ def backoff(attempts: int, retry_after: float | None, *, scale: float = 1.0) -> 
 
 def finish(delivery: Delivery, state: DeliveryState, reason: str | None) -> None:
     delivery.state, delivery.reason, delivery.leased_until = state, reason, None
+    if state is DeliveryState.SKIPPED:
+        delivery.once_key = None  # nothing was sent: another trigger may still send it once
     DELIVERIES.labels(delivery.provider, state).inc()
 
 
@@ -239,7 +242,7 @@ def _try(call: Call, item: Item, outcome: str, now: datetime) -> dict[str, Any]:
         "finished_at": now,
         "outcome": outcome,
         "status": last.status if last else None,
-        "answer": last.text() if last else None,
+        "answer": describe(last) if last else None,
     }
 
 

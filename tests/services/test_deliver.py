@@ -543,3 +543,90 @@ def test_a_second_report_needs_force(rig: Rig, shop: int) -> None:
         assert replay.replay(session, replay.choose(session, ids=[1]), force=True, dry_run=False)["replayed"] == 1
     rig.work()
     assert sprii_reports(rig) == {"1": 2}
+
+
+# --- lives that do not go straight ------------------------------------------------------------------------------------
+
+
+def points(rig: Rig) -> dict[str, tuple[float, float]]:
+    """Per order what Gameball was given, and what was taken back."""
+    account = rig.simulators.app.state("gameball")["state"].get("gameball-key", {"orders": {}})
+    return {id_: (each["order"]["totalPaid"], each["refunded"]) for id_, each in account["orders"].items()}
+
+
+def test_a_failed_payment_that_was_tried_again_takes_nothing_back(rig: Rig, shop: int) -> None:
+    rig.switch_on(shop, "gameball")
+    order(rig, shop, paid=False, status="failed")
+    rig.work()
+    order(rig, shop, minute=1)
+    rig.work()
+    assert points(rig) == {"1": (80, 0)}
+    assert rig.states() == [("refund", "skipped", "not_cancelled"), ("order", "delivered", "80 points")]
+
+
+def test_cancelled_after_a_failed_payment_is_taken_back(rig: Rig, shop: int) -> None:
+    rig.switch_on(shop, "gameball")
+    for minute, changes in enumerate(({"paid": False, "status": "failed"}, {}, {"status": "cancelled"})):
+        order(rig, shop, minute=minute, **changes)
+        rig.work()
+    assert points(rig) == {"1": (80, 80)}
+    assert rig.violations() == []
+
+
+def test_an_edit_does_not_change_what_there_is_to_take_back(rig: Rig, shop: int) -> None:
+    rig.switch_on(shop, "gameball")
+    order(rig, shop)
+    rig.work()
+    order(rig, shop, minute=1, total="50.00")
+    rig.work()
+    order(rig, shop, minute=2, total="50.00", status="cancelled")
+    rig.work()
+    assert points(rig) == {"1": (80, 80)}
+
+
+def test_goods_taken_back_never_exceed_what_was_bought(rig: Rig, shop: int) -> None:
+    rig.switch_on(shop, "gameball")
+    order(rig, shop)
+    rig.work()
+    order(rig, shop, minute=1, refunds=((9, "30.00"),))
+    rig.work()
+    order(rig, shop, minute=2, refunds=((9, "30.00"),), status="cancelled")
+    rig.work()
+    goods = [
+        sum(line["price"] * line["quantity"] + line["taxes"] - line.get("discount", 0) for line in each["lineItems"])
+        for each in rig.received("gameball")[1:]
+    ]
+    assert goods == [pytest.approx(30, abs=0.01), pytest.approx(50, abs=0.01)]
+
+
+def test_a_lost_answer_is_not_taken_for_an_unchanged_state(rig: Rig, shop: int) -> None:
+    rig.switch_on(shop, "esputnik")
+    order(rig, shop)
+    rig.work()
+    faults(rig, "esputnik", {"kind": "drop_after", "times": 1})
+    order(rig, shop, minute=1, status="completed", date_completed_gmt="2026-11-21T02:11:08")
+    rig.account()
+    rig.deliverer.work()
+    time.sleep(0.2)
+    order(rig, shop, minute=2)
+    rig.work()
+    orders = rig.simulators.app.state("esputnik")["state"]["esputnik-key"]["orders"]
+    assert {id_: each["status"] for id_, each in orders.items()} == {"1": "IN_PROGRESS"}
+
+
+def test_shadow_shows_refunds_too(rig: Rig, shop: int) -> None:
+    rig.switch_on(shop, "gameball", mode="shadow")
+    order(rig, shop)
+    rig.work()
+    order(rig, shop, minute=1, refunds=((9, "30.00"),))
+    rig.work()
+    assert [(action, state) for action, state, _ in rig.states()] == [("order", "shadow"), ("refund", "shadow")]
+    assert rig.deliveries()[1]["payload"]["refundAmount"] == 30
+
+
+def test_an_order_in_another_currency_than_the_shops_first_one_is_held(rig: Rig, shop: int) -> None:
+    rig.switch_on(shop, "gameball")
+    order(rig, shop, 1)
+    order(rig, shop, 2, currency="USD")
+    rig.work()
+    assert {each["order"]: each["state"] for each in rig.deliveries()} == {"1": "delivered", "2": "held"}

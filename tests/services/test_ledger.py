@@ -110,13 +110,45 @@ def test_a_refund_by_itself_and_inside_its_order_is_one_refund() -> None:
     assert state["order"]["refunded"] == "30"
 
 
-def test_a_refund_counts_once_its_money_went_out() -> None:
+def test_a_refund_counts_by_the_money_that_went_out() -> None:
     state: Facts = {}
     ledger.see_order(state, order(paid=True), "a")
-    waiting = ledger.see_refund(state, refund(1, "0"))
-    assert kinds(waiting) == [Kind.UPDATED]
-    assert kinds(ledger.see_refund(state, refund(1, "30"))) == [Kind.REFUNDED]
-    assert state["order"]["refunded"] == "30"
+    assert kinds(ledger.see_refund(state, refund(1, "0"))) == [Kind.UPDATED]
+    assert kinds(ledger.see_refund(state, refund(2, "0"))) == [Kind.UPDATED]
+    first = ledger.see_refund(state, refund(1, "10"))
+    later = ledger.see_refund(state, refund(1, "43.56"))
+    told = [(each.kind, each.key, each.facts["refund"]["amount"]) for each in (*first.changes, *later.changes)]
+    assert told == [
+        (Kind.REFUNDED, "refunded:r1", "10"),
+        (Kind.REFUNDED, "refunded:r1-43.56", "33.56"),
+    ]
+    assert state["order"]["refunded"] == "43.56"
+
+
+def test_keys_never_repeat_however_often_an_order_changes() -> None:
+    state: Facts = {}
+    keys = []
+    for minute, changes in enumerate(
+        [
+            {"cancelled": True},
+            {"cancelled": False, "paid": True},
+            {"paid": True, "note": "a"},
+            {"paid": True, "note": "b"},
+            {"paid": True, "cancelled": True},
+        ]
+    ):
+        verdict = ledger.see_order(state, order(updated_at=f"2026-03-02T09:{minute:02d}:00Z", **changes), str(minute))
+        keys += [change.key for change in verdict.changes]
+    assert keys == ["placed", "cancelled:1", "paid", "updated:1", "updated:2", "cancelled:2"]
+
+
+def test_an_older_restored_order_comes_back_without_winning() -> None:
+    state: Facts = {}
+    ledger.see_order(state, order(paid=True, updated_at="2026-03-05T00:00:00Z"), "b")
+    ledger.see_gone(state, "2026-03-06T00:00:00Z")
+    verdict = ledger.see_order(state, order(updated_at="2026-03-03T00:00:00Z"), "a", restored=True)
+    assert kinds(verdict) == [Kind.RESTORED]
+    assert (state["order"]["paid"], state["mark"][0]) == (True, "2026-03-05T00:00:00Z")
 
 
 def test_nothing_happened_where_only_the_time_moved() -> None:
