@@ -11,6 +11,7 @@ accounted for, and every provider must have been left in the same state by both.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import random
@@ -195,6 +196,7 @@ def run_round(seed: int, size: int, *, kill: bool) -> float:
             (tell_and_kill if kill else tell)(rig, shuffled, seed)
             compare(well, picture(rig))
             check_books(rig, truth)
+            _no_violations(rig)
     return time.monotonic() - started
 
 
@@ -292,6 +294,18 @@ def _open(db: Database) -> int:
 # --- all of them ------------------------------------------------------------------------------------------------------
 
 
+def code() -> str:
+    """What the remembered rounds hold for: any change of the code makes them worthless."""
+    root = Path(__file__).parent.parent
+    digest = hashlib.sha256()
+    for top in ("app", "bench", "connectors", "mappings", "tests/rig.py"):
+        paths = [root / top] if top.endswith(".py") else sorted((root / top).rglob("*"))
+        for path in paths:
+            if path.suffix in {".py", ".toml"}:
+                digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.faults")
     parser.add_argument("--orders", type=int, default=10_000)
@@ -301,7 +315,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     rounds = -(-given.orders // (2 * given.size))
     killed = set(random.Random(1).sample(range(rounds), min(given.kills, rounds)))
-    done = set() if given.again or not PROGRESS.exists() else set(json.loads(PROGRESS.read_text()))
+    known = json.loads(PROGRESS.read_text()) if PROGRESS.exists() and not given.again else {}
+    done = set(known["rounds"]) if known.get("code") == code() else set()
     for number in range(rounds):
         name = f"{number}:{given.size}:{'kill' if number in killed else 'faults'}"
         if name in done:
@@ -313,7 +328,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 1
         done.add(name)
         PROGRESS.parent.mkdir(exist_ok=True)
-        PROGRESS.write_text(json.dumps(sorted(done)))
+        PROGRESS.write_text(json.dumps({"code": code(), "rounds": sorted(done)}))
         print(f"round {name}: {2 * given.size} orders, {seconds:.1f} s", flush=True)
     print(f"{rounds} rounds, {rounds * 2 * given.size} orders, {len(killed)} kills: every order accounted for")
     return 0
