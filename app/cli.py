@@ -22,7 +22,7 @@ from app.config import ConfigError, read_config
 from app.factory import Parts
 from app.models import DeliveryState, EventState, Mode
 from app.providers.registry import PROVIDERS
-from app.services import configure, preview, replay, show
+from app.services import account, configure, preview, replay, show
 from app.services.errors import Failed, NotFound, Wrong
 from app.services.holds import release
 from app.services.secrets import Locked
@@ -493,6 +493,19 @@ def events_list(shop: str | None, order: str | None, state: str | None, limit: i
     with reading() as (_, session):
         shop_id = configure.find_shop(session, shop).id if shop else None
         return {"events": show.events(session, shop_id=shop_id, order=order, state=state, limit=limit)}
+
+
+@events.command("retry")
+@click.argument("shop")
+@click.argument("ids", nargs=-1, type=int, metavar="[ID]...")
+@output
+def events_retry(shop: str, ids: tuple[int, ...]) -> Any:
+    """Read the webhooks behind events in error once more.
+
+    For after an update that reads them better. Without IDs: all of the shop's.
+    """
+    with writing() as (_, session):
+        return {"retried": account.read_again(session, configure.find_shop(session, shop).id, ids)}
 
 
 @main.group()

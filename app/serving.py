@@ -18,7 +18,7 @@ from app.services.errors import Failed
 
 log = logging.getLogger(__name__)
 
-THREADS = 16  #: requests at a time; each waits for a shared commit, so more than cores
+THREADS = 32  #: requests at a time; each waits for a shared commit, so more than cores
 
 
 def serve(parts: Parts, *, host: str, port: int, with_worker: bool, tell: Callable[[str, str], None]) -> None:

@@ -12,7 +12,7 @@ from bench.load import DOMAIN
 
 ROUNDS = 3
 SECONDS = 4.0
-CONNECTIONS = 16
+CONNECTIONS = 32
 
 
 def run(*, worker: bool = False) -> dict[str, float]:

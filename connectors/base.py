@@ -37,7 +37,7 @@ class Connector(Protocol):
         """The event kind that ``topic`` is about, as far as the topic alone tells; None for chores and unknown ones."""
 
     def uses(self, topic: str) -> bool:
-        """Whether webhooks of ``topic`` are worth keeping; of others the answer is ``ignored`` and nothing is stored."""
+        """Whether webhooks of ``topic`` are worth keeping; others are answered ``ignored`` and not stored."""
 
     def observe(self, topic: str, headers: Mapping[str, str], body: bytes, names: Names) -> Observation:
         """Read one proven webhook. Pure.

@@ -12,10 +12,12 @@ Rules that hold for every class here:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any
 
 ZERO = Decimal(0)
@@ -392,48 +394,46 @@ class Observation:
 
 # --- facts ------------------------------------------------------------------------------------------------------------
 
-_NAMES: dict[type, tuple[str, ...]] = {}
+#: Field names of a class, and one call that reads all of them: every order passes here.
+_FIELDS: dict[type, tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]] = {}
 
 
 def facts(value: Any) -> Any:
     """Return ``value`` (any class of this module, or a part of one) as JSON facts; see the module's text."""
-    if value is None or isinstance(value, str | bool | int):
+    kind = type(value)
+    if kind is str or kind is bool or value is None:
         return value
-    if isinstance(value, Decimal):
+    if kind is Decimal:
         return decimal_text(value)
+    if kind is tuple or kind is list:
+        return [facts(part) for part in value]
     if isinstance(value, datetime):
         return time_text(value)
-    if isinstance(value, tuple | list):
-        return [facts(part) for part in value]
+    if isinstance(value, str | int):
+        return value
     if isinstance(value, dict):
         return {key: facts(part) for key, part in value.items() if part is not None}
-    return _object_facts(value)
+    names, read = _FIELDS.get(kind) or _fields(kind)
+    return {name: facts(part) for name, part in zip(names, read(value), strict=True) if part is not None}
 
 
-def _object_facts(value: Any) -> dict[str, Any]:
-    kind = type(value)
-    names = _NAMES.get(kind)
-    if names is None:
-        if not is_dataclass(value):
-            raise TypeError(f"{kind.__name__} has no facts")
-        names = _NAMES[kind] = tuple(each.name for each in fields(value))
-    result = {}
-    for name in names:
-        part = getattr(value, name)
-        if part is not None:
-            result[name] = part if isinstance(part, str | bool) else facts(part)
-    return result
+def _fields(kind: type) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]:
+    if not is_dataclass(kind):
+        raise TypeError(f"{kind.__name__} has no facts")
+    names = tuple(each.name for each in fields(kind))
+    first = attrgetter(names[0])
+    _FIELDS[kind] = (names, attrgetter(*names) if len(names) > 1 else lambda value: (first(value),))
+    return _FIELDS[kind]
 
 
 def decimal_text(value: Decimal) -> str:
-    """Plain decimal notation without needless zeros beyond two places: ``114.95``, ``40.00``, ``33.057851``, ``2``.
-
-    Whole numbers keep no places, so that a quantity reads "2" and an amount may read "40"; mappings that send amounts
-    convert to numbers anyway.
-    """
-    if value == value.to_integral_value():
-        return str(value.quantize(Decimal(1)))
-    return format(value.normalize(), "f")
+    """Plain decimal notation without needless zeros: ``114.95``, ``40``, ``33.057851``, ``2``."""
+    text = str(value)
+    if "E" in text:
+        text = format(value, "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
 
 
 def time_text(value: datetime) -> str:

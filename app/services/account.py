@@ -150,6 +150,27 @@ class Accountant:
             self._write([Read(read.webhook, read.shop, None, text)])
 
 
+def read_again(session: Session, shop_id: int, ids: Sequence[int]) -> int:
+    """Let the webhooks behind events in error be read once more, by whatever reads them better now; return how many.
+
+    Args:
+        ids: events of this shop; empty: all of its events in error.
+    """
+    wanted = select(Event).where(Event.shop_id == shop_id, Event.state == EventState.ERROR)
+    if ids:
+        wanted = wanted.where(Event.id.in_(ids))
+    found = session.scalars(wanted).all()
+    for event in found:
+        session.execute(
+            update(Webhook)
+            .where(Webhook.id == event.webhook_id)
+            .values(state=WebhookState.PENDING)
+            .execution_options(synchronize_session=False)
+        )
+        session.delete(event)
+    return len(found)
+
+
 def _shops(session: Session, webhooks: Sequence[Webhook]) -> dict[int, Shop]:
     ids = {webhook.shop_id for webhook in webhooks if webhook.shop_id is not None}
     return {shop.id: shop for shop in session.scalars(select(Shop).where(Shop.id.in_(ids)))} if ids else {}
