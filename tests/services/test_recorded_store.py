@@ -134,3 +134,14 @@ def test_a_cart_of_nobody_is_skipped_and_one_with_an_address_goes_out(rig: Rig, 
     send(rig, shop, 107)
     rig.work()
     assert {each["reason"] for each in rig.deliveries()} == {"no_identity"}
+
+
+def test_the_same_on_postgresql(tmp_path: Path, postgres_url: str) -> None:
+    with Rig(tmp_path, database_url=postgres_url) as rig:
+        shop = rig.shop("woocommerce")
+        rig.switch_on(shop, "spotler", "seeka", "gameball", "esputnik")
+        send(rig, shop, *LIFE, *LIFE)
+        rig.work()
+        assert gameball(rig) == {"17": (867.21, {"refund-18": 50, "refund-19": 817.21})}
+        assert esputnik(rig) == {"17": ("CANCELLED", 867.21)}
+        assert rig.violations() == []
