@@ -46,7 +46,7 @@ from connectors.registry import CONNECTORS
 
 log = logging.getLogger(__name__)
 
-BATCH = 40
+BATCH = 10  #: webhooks in a transaction; on SQLite others wait to be stored meanwhile
 
 Facts = dict[str, Any]
 

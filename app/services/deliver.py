@@ -36,7 +36,7 @@ from mappings.errors import MappingError
 
 log = logging.getLogger(__name__)
 
-CLAIM = 50  #: rows a destination may take in one round
+CLAIM = 20  #: rows a destination may take in one round
 LOOK_AHEAD = 4  #: rows looked at per free call where some may have to wait for their lane
 
 
@@ -67,12 +67,22 @@ class Deliverer:
     def work(self) -> int:
         """Settle what came back, claim what is due, start its calls; return how many deliveries moved."""
         moved = self._settle_finished()
+        now = datetime.now(UTC)
+        with self._db.read() as session:
+            due = [each.id for each in self._destinations(session, now)]
+        # A transaction each: webhooks wait to be stored meanwhile, and one destination's trouble stays its own.
+        for destination_id in due:
+            moved += self._work_for(destination_id, now)
+        return moved
+
+    def _work_for(self, destination_id: int, now: datetime) -> int:
         calls: list[Call] = []
+        moved = 0
         try:
             with self._db.write() as session, session.no_autoflush:
-                now = datetime.now(UTC)
-                for destination in self._destinations(session, now):
-                    moved += self._claim(session, destination, now, calls)
+                destination = session.get(Destination, destination_id)
+                if destination is not None and destination.held is None and destination.mode != Mode.OFF:
+                    moved = self._claim(session, destination, now, calls)
         except BaseException:
             for call in calls:
                 self._free_lanes(call)
@@ -138,7 +148,7 @@ class Deliverer:
             hold(session, destination.id, str(error), now)
             return 0
         # No more calls than threads: a claimed call must start at once, or its lease would run while it waits.
-        free = min(self._free(target.provider, target.id), CALLS - sum(self._calling.values()) - len(calls))
+        free = min(self._free(target.provider, target.id), CALLS - sum(self._calling.values()))
         own: list[Call] = []
         moved = 0
         rows = self._rows(session, target, free, now)
