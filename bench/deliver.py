@@ -38,8 +38,8 @@ def run(*, events: int = 0) -> dict[str, Any]:
         ):
             time.sleep(1.0)
             rest = machine.resident(server)
-            seconds = _send(f"http://127.0.0.1:{port}/webhooks/shopify", Path(folder) / "tillwire.db")
-            figures = _figures(Path(folder) / "tillwire.db", seconds)
+            seconds = _send(f"http://127.0.0.1:{port}/webhooks/shopify", Path(folder) / "tillwire.db", events)
+            figures = _figures(Path(folder) / "tillwire.db", seconds, events)
             violations = requests.get(f"http://127.0.0.1:{simulated}/_sim/violations", timeout=10).json()
             return {
                 **figures,
@@ -56,7 +56,7 @@ def _merchant(settings: dict[str, str]) -> None:
             configure.set_destination(session, parts.vault, parts.router, shop, PROVIDERS[name], values, mode=Mode.LIVE)
 
 
-def _send(url: str, database: Path) -> float:
+def _send(url: str, database: Path, filled: int) -> float:
     """Send all orders and wait until nothing is open; return the seconds from the first to the last acceptance."""
     numbers = iter(range(1, ORDERS + 1))
     lock = threading.Lock()
@@ -84,14 +84,16 @@ def _send(url: str, database: Path) -> float:
         thread.start()
     for thread in threads:
         thread.join()
-    while _count(database, "state IN ('pending', 'retrying')") or _count(database) < ORDERS * len(PROVIDERS):
+    while _count(database, "state IN ('pending', 'retrying')") or _count(
+        database, f"id > {int(filled)}"
+    ) < ORDERS * len(PROVIDERS):
         if time.perf_counter() - started > 300:
             raise RuntimeError("not everything was delivered within five minutes")
         time.sleep(0.05)
     return time.perf_counter() - started
 
 
-def _count(database: Path, where: str = "1") -> int:
+def _count(database: Path, where: str) -> int:
     connection = sqlite3.connect(database, timeout=30)
     try:
         return int(connection.execute(f"SELECT count(*) FROM deliveries WHERE {where}").fetchone()[0])
@@ -99,13 +101,14 @@ def _count(database: Path, where: str = "1") -> int:
         connection.close()
 
 
-def _figures(database: Path, seconds: float) -> dict[str, Any]:
+def _figures(database: Path, seconds: float, filled: int) -> dict[str, Any]:
     connection = sqlite3.connect(database, timeout=30)
     waits = sorted(
         each[0] * 86_400_000
         for each in connection.execute(
             "SELECT julianday(d.delivered_at) - julianday(e.received_at)"
-            " FROM deliveries d JOIN events e ON e.id = d.event_id WHERE d.state = 'delivered'"
+            " FROM deliveries d JOIN events e ON e.id = d.event_id WHERE d.state = 'delivered' AND d.id > ?",
+            (filled,),
         )
     )
     connection.close()
