@@ -83,6 +83,8 @@ class Worker:
                     return True
             except Exception:
                 log.exception("the worker could not begin; trying again")
+                self._stop.wait(AFTER_ERROR)
+                continue
             if not told:
                 log.warning("another worker is at this database; this one waits until that one ends")
                 told = True

@@ -72,14 +72,15 @@ class Deliverer:
             due = [each.id for each in self._destinations(session, now)]
         # A transaction each: webhooks wait to be stored meanwhile, and one destination's trouble stays its own.
         for destination_id in due:
-            moved += self._work_for(destination_id, now)
+            moved += self._work_for(destination_id)
         return moved
 
-    def _work_for(self, destination_id: int, now: datetime) -> int:
+    def _work_for(self, destination_id: int) -> int:
         calls: list[Call] = []
         moved = 0
         try:
             with self._db.write() as session, session.no_autoflush:
+                now = datetime.now(UTC)  # not the round's: leases begin here, however many destinations came before
                 destination = session.get(Destination, destination_id)
                 if destination is not None and destination.held is None and destination.mode != Mode.OFF:
                     moved = self._claim(session, destination, now, calls)
