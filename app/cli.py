@@ -539,14 +539,15 @@ def deliveries_list(shop: str | None, limit: int | None, **wanted: Any) -> Any:
 @click.option("--since", type=Time(), help="Those that came to be at or after this time.")
 @click.option("--until", type=Time(), help="Those that came to be before this time.")
 @click.option("--dry-run", is_flag=True, help="Count only.")
-@click.option("--force", is_flag=True, help="Also what is refused or superseded.")
+@click.option("--force", is_flag=True, help="Also what is refused, or superseded (where that can be).")
 @output
 def deliveries_replay(ids: tuple[int, ...], shop: str | None, dry_run: bool, force: bool, **wanted: Any) -> Any:
     """Send finished deliveries again.
 
     Those with the given IDs, or those of a shop that the options choose; --dry-run only counts them. What the provider
     would count a second time is named under `refused`, what it took a later state of under `superseded`; neither is
-    sent without --force. Where nothing else is left, the exit status is 1.
+    sent without --force, and an older state not even so where the provider knows the newest one only. Where nothing
+    else is left, the exit status is 1.
     """
     with writing() as (_, session):
         shop_id = configure.find_shop(session, shop).id if shop else None

@@ -93,10 +93,6 @@ class Deliverer:
             self.caller.start(call)
         return moved
 
-    def forget_pauses(self) -> None:
-        """Give every destination its chance at once, as after a restart."""
-        self._pauses.clear()
-
     def close(self) -> None:
         """Let the calls under way finish, and settle them."""
         self.caller.close()

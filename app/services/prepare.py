@@ -46,6 +46,8 @@ def prepare(session: Session, target: Target, delivery: Delivery) -> Prepared | 
     action = PROVIDERS[target.provider].actions[delivery.action]
     if action.collapse and _newer(session, delivery):
         return Skip("superseded")
+    if action.once and _given(session, delivery):
+        return Skip("already_sent")
     event, shop = session.get(Event, delivery.event_id), _shop(session, delivery.shop_id)
     if event is None or shop is None or event.facts is None:
         return Skip("erased")
@@ -108,6 +110,24 @@ def _newer(session: Session, delivery: Delivery) -> bool:
         Delivery.event_id > delivery.event_id,
     )
     return session.scalar(wanted.limit(1)) is not None
+
+
+def _given(session: Session, delivery: Delivery) -> bool:
+    """Whether another trigger gave the provider what happens once, or is about to.
+
+    A skipped delivery gave its ``once_key`` back for that; one that a person replays must not come on top of it.
+    """
+    taken = (DeliveryState.DELIVERED, DeliveryState.UNKNOWN)
+    if delivery.once_key is None:
+        taken = (*taken, *OPEN)
+    others = select(Delivery.id).where(
+        Delivery.destination_id == delivery.destination_id,
+        Delivery.subject == delivery.subject,
+        Delivery.action == delivery.action,
+        Delivery.state.in_(taken),
+        Delivery.id != delivery.id,
+    )
+    return session.scalar(others.limit(1)) is not None
 
 
 def _passed(session: Session, delivery: Delivery, event: Event, facts: Facts) -> str | None:

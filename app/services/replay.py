@@ -84,10 +84,15 @@ def overtaken(session: Session, delivery: Delivery) -> bool:
     return session.scalar(later.limit(1)) is not None
 
 
+def _may_go_back(delivery: Delivery) -> bool:
+    """Where only the newest state matters, not even a person may send an older one: nothing would come to correct it."""
+    return not PROVIDERS[delivery.provider].actions[delivery.action].collapse
+
+
 def replay(session: Session, chosen: Sequence[Delivery], *, force: bool, dry_run: bool) -> dict[str, Any]:
     """Count, and unless ``dry_run`` send again; without ``force`` not what would count twice or put back a state."""
     refused = [each for each in chosen if counts_twice(each) and not force]
-    superseded = [each for each in chosen if not force and overtaken(session, each)]
+    superseded = [each for each in chosen if overtaken(session, each) and not (force and _may_go_back(each))]
     left_out = {each.id for each in (*refused, *superseded)}
     allowed = [each for each in chosen if each.id not in left_out]
     states = dict(Counter(each.state for each in chosen))

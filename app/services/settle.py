@@ -66,9 +66,6 @@ class Pauses:
         pause = self._pauses.get(_key(provider, destination_id))
         return 1 if pause and pause.failures >= BREAK_AFTER else PROVIDERS[provider].concurrency
 
-    def clear(self) -> None:
-        self._pauses.clear()
-
     def note(self, call: Call, now: datetime) -> None:
         """Count one call: a success ends the row of failures, the fifth failure begins a pause."""
         if call.split or call.probe:

@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import select, update
 
 from app.models import Attempt, Delivery, Destination
-from app.services import holds, replay
+from app.providers.registry import PROVIDERS
+from app.services import configure, holds, replay
 from app.services.holds import LEASE
 from app.services.settle import HORIZON, backoff
 from tests.bodies import woocommerce_order
@@ -47,6 +48,12 @@ def kill(rig: Rig) -> None:
             .where(Delivery.leased_until.is_not(None))
             .values(leased_until=datetime.now(UTC) - timedelta(seconds=1))
         )
+
+
+def own_mapping(rig: Rig, shop: int, text: str) -> None:
+    with rig.db.write() as session:
+        row = configure.find_shop(session, str(shop))
+        configure.set_mapping(session, row, PROVIDERS["sprii"], text, source="test")
 
 
 def sprii_reports(rig: Rig) -> dict[str, int]:
@@ -543,6 +550,24 @@ def test_a_second_report_needs_force(rig: Rig, shop: int) -> None:
         assert replay.replay(session, replay.choose(session, ids=[1]), force=True, dry_run=False)["replayed"] == 1
     rig.work()
     assert sprii_reports(rig) == {"1": 2}
+
+
+def test_a_replayed_skip_does_not_come_on_top_of_what_another_trigger_sent(rig: Rig, shop: int) -> None:
+    rig.switch_on(shop, "sprii")
+    own_mapping(rig, shop, "[[rules]]\nname = 'order'\nskip_without = { 'order.sprii.nothing' = 'not_yet' }\n")
+    order(rig, shop)
+    rig.work()
+    own_mapping(rig, shop, "")
+    rig.set(shop, "sprii", order_trigger="order.fulfilled")
+    order(rig, shop, minute=5, status="completed", date_completed_gmt="2026-11-21T02:15:08")
+    rig.work()
+    assert rig.states() == [("process_orders", "skipped", "not_yet"), ("process_orders", "delivered", None)]
+    with rig.db.write() as session:
+        chosen = replay.choose(session, ids=[1])
+        assert replay.replay(session, chosen, force=False, dry_run=False)["replayed"] == 1
+    rig.work()
+    assert rig.states()[0] == ("process_orders", "skipped", "already_sent")
+    assert sprii_reports(rig) == {"1": 1}
 
 
 # --- lives that do not go straight ------------------------------------------------------------------------------------
