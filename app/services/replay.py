@@ -85,7 +85,7 @@ def overtaken(session: Session, delivery: Delivery) -> bool:
 
 
 def _may_go_back(delivery: Delivery) -> bool:
-    """Where only the newest state matters, not even a person may send an older one: nothing would come to correct it."""
+    """Where only the newest state matters not even a person may send an older one: nothing would correct it."""
     return not PROVIDERS[delivery.provider].actions[delivery.action].collapse
 
 
