@@ -117,7 +117,7 @@ def _given(session: Session, delivery: Delivery) -> bool:
 
     A skipped delivery gave its ``once_key`` back for that; one that a person replays must not come on top of it.
     """
-    taken = (DeliveryState.DELIVERED, DeliveryState.UNKNOWN)
+    taken: tuple[DeliveryState, ...] = (DeliveryState.DELIVERED, DeliveryState.UNKNOWN)
     if delivery.once_key is None:
         taken = (*taken, *OPEN)
     others = select(Delivery.id).where(
