@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -38,6 +39,10 @@ class Config:
     shopify_api_key: str
     shopify_secrets: tuple[str, ...] = field(repr=False)  #: current, then previous; empty: the route answers 503
     shopify_api_version: str
+    shopify_code_grant: bool  #: authorization code grant, for custom installs, beside token exchange
+    shopify_admin_url: str  #: where calls to all shops go instead; empty: to the shops themselves
+    smtp_url: str = field(repr=False)  #: holds a password; empty: mail is printed to the log
+    mail_from: str
     provider_urls: Mapping[str, str]  #: only those that the environment sets
     allow_private_networks: bool
     max_webhook_bytes: int
@@ -78,6 +83,10 @@ def read_config(environ: Mapping[str, str] | None = None, *, var: Path = Path("v
         shopify_api_key=source.text("SHOPIFY_API_KEY"),
         shopify_secrets=_shopify_secrets(source),
         shopify_api_version=source.text("SHOPIFY_API_VERSION") or "2026-10",
+        shopify_code_grant=source.flag("SHOPIFY_CODE_GRANT", refused=False),
+        shopify_admin_url=_shopify_admin_url(source.text("SHOPIFY_ADMIN_URL"), refused=production),
+        smtp_url=_smtp_url(source.text("SMTP_URL")),
+        mail_from=_mail_from(source.text("MAIL_FROM"), bool(source.text("SMTP_URL"))),
         provider_urls=_provider_urls(source, plain=private),
         allow_private_networks=private,
         max_webhook_bytes=source.whole("MAX_WEBHOOK_BYTES", DEFAULT_MAX_WEBHOOK_BYTES),
@@ -215,6 +224,39 @@ def _shopify_secrets(source: _Source) -> tuple[str, ...]:
     if previous and not current:
         raise ConfigError("SHOPIFY_API_SECRET_PREVIOUS is set without SHOPIFY_API_SECRET: set the current secret too")
     return tuple(secret for secret in (current, previous) if secret)
+
+
+def _shopify_admin_url(given: str, *, refused: bool) -> str:
+    if given and refused:
+        raise ConfigError("SHOPIFY_ADMIN_URL is refused in production: remove it")
+    if given and not _full_address(given):
+        raise ConfigError(f"SHOPIFY_ADMIN_URL is {given!r}: set it to the full address of a simulator, or remove it")
+    return given.rstrip("/")
+
+
+def _smtp_url(given: str) -> str:
+    """``smtp://`` (STARTTLS demanded, unless to a loopback address) or ``smtps://``, with user and password in it."""
+    if not given:
+        return ""
+    try:
+        parts = urlsplit(given)
+        sound = parts.scheme in {"smtp", "smtps"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        sound = False
+    if not sound or parts.path.strip("/") or parts.query or parts.fragment:  # not repeated here: it holds a password
+        raise ConfigError("SMTP_URL is no mail server's address: write it like smtps://user:password@mail.example:465")
+    return given
+
+
+def _mail_from(given: str, needed: bool) -> str:
+    if needed and not given:
+        raise ConfigError("MAIL_FROM is missing: set it to the address that sign-in mails come from")
+    if given and not _MAIL.fullmatch(given):
+        raise ConfigError(f"MAIL_FROM is {given!r}: set it to an address like tillwire@shop.example")
+    return given
+
+
+_MAIL = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+")
 
 
 def _provider_urls(source: _Source, *, plain: bool) -> dict[str, str]:

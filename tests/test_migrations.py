@@ -24,6 +24,7 @@ from app.db import Base, Database, Moment
 from tests.processes import ROOT, environment
 
 TABLES = set(Base.metadata.tables)
+GONE = {"shops": {"secrets"}}  #: columns that a later revision took away; nothing ever wrote into these
 AT = datetime(2026, 3, 2, 9, 15, 30, 123456, tzinfo=UTC)
 
 
@@ -113,7 +114,11 @@ def test_rows_of_the_first_revision_come_through_all_others_unchanged(empty: Dat
     go(empty, "0001")
     with empty.engine.begin() as connection:
         first = reflected(connection)
-        names = {name: list(table.c.keys()) for name, table in first.tables.items() if name != "alembic_version"}
+        names = {
+            name: [str(column.name) for column in table.c if column.name not in GONE.get(name, ())]
+            for name, table in first.tables.items()
+            if name != "alembic_version"
+        }
         for table in Base.metadata.sorted_tables:
             if table.name in names:
                 known = {name: value for name, value in values(table).items() if name in names[table.name]}

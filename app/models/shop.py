@@ -30,8 +30,7 @@ class Shop(Base):
     url: Mapped[str | None] = mapped_column(Text)
     external_id: Mapped[str | None] = mapped_column(Text)  #: the platform's own id; binds bodies to this shop
     settings: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)  #: attribute names and the like
-    secrets: Mapped[str | None] = mapped_column(Text)  #: encrypted JSON: keys to call the store
-    trouble: Mapped[str | None] = mapped_column(Text)  #: why the connection needs attention
+    trouble: Mapped[str | None] = mapped_column(Text)  #: what the store's own webhooks complain of
     created_at: Mapped[datetime] = mapped_column(Moment)
     removed_at: Mapped[datetime | None] = mapped_column(Moment)
 
@@ -46,7 +45,9 @@ class Endpoint(Base):
     token: Mapped[str] = mapped_column(Text, unique=True)
     topic: Mapped[str] = mapped_column(Text)
     secret: Mapped[str] = mapped_column(Text)  #: encrypted
+    remote_id: Mapped[str | None] = mapped_column(Text)  #: the webhook's id in the store, where we made it there
     created_at: Mapped[datetime] = mapped_column(Moment)
+    retired_at: Mapped[datetime | None] = mapped_column(Moment)  #: replaced or disconnected; what comes late is taken
 
 
 class Destination(Base):
