@@ -252,7 +252,7 @@ def _catch_up(session: Session, router: Router, shop: Shop, destination: Destina
     )
     for event in session.scalars(wanted.execution_options(yield_per=200)):
         if event.facts is not None:
-            router.owe(session, destination, shop, event, unpack(event.facts))
+            router.owe(session, destination, shop, event, unpack(event.facts), history=True)
     if destination.mode == Mode.LIVE:
         session.execute(
             update(Delivery)

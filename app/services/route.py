@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from sqlalchemy import Table, select
@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from app.models import Delivery, DeliveryState, Destination, Event, EventState, MappingVersion, Mode, Shop
+from app.models import Connection, Delivery, DeliveryState, Destination, Event, EventState, MappingVersion, Mode, Shop
 from app.providers.base import Provider
 from app.providers.registry import PROVIDERS
 from app.services.holds import hold
@@ -25,6 +25,9 @@ from mappings.engine import CompiledMapping
 from mappings.errors import MappingError
 
 log = logging.getLogger(__name__)
+
+BEFORE_START = "before_start"
+GRACE = timedelta(days=1)  #: clocks differ, and a merchant may try an order just before connecting
 
 Facts = dict[str, Any]
 
@@ -114,14 +117,28 @@ class Router:
             except Exception as error:
                 hold(session, destination.id, _reason(error), datetime.now(UTC))
 
-    def owe(self, session: Session, destination: Destination, shop: Shop, event: Event, facts: Facts) -> int:
-        """Write the deliveries that ``event`` owes to one destination; return how many are new."""
+    def owe(
+        self,
+        session: Session,
+        destination: Destination,
+        shop: Shop,
+        event: Event,
+        facts: Facts,
+        *,
+        history: bool = False,
+    ) -> int:
+        """Write the deliveries that ``event`` owes to one destination; return how many are new.
+
+        Args:
+            history: a person asked for what happened before the store was connected, too.
+        """
         target = self.target(session, destination)
         rules = target.mapping.for_kind(event.kind or "")
         if not rules:
             return 0
         whole = complete_facts(target, shop, event, facts)
-        rows = [_row(target, destination.held, event, rule) for rule in rules if rule.applies(whole)]
+        late = not history and _before_start(session, shop, event)
+        rows = [_row(target, destination.held, event, rule, late=late) for rule in rules if rule.applies(whole)]
         if not rows:
             return 0
         insert = _INSERTS[session.get_bind().dialect.name]
@@ -145,9 +162,23 @@ def _destinations(session: Session, shop: Shop) -> list[Destination]:
     return known[shop.id]
 
 
-def _row(target: Target, held: str | None, event: Event, rule: engine.Rule) -> dict[str, Any]:
+def _before_start(session: Session, shop: Shop, event: Event) -> bool:
+    """Whether this happened before the store was connected: an old order that somebody edits is no new purchase.
+
+    A shop that was added by hand has no such moment.
+    """
+    connected: dict[int, bool] = session.info.setdefault("connected", {})
+    if shop.id not in connected:
+        connected[shop.id] = session.get(Connection, shop.id) is not None
+    return connected[shop.id] and event.occurred_at < shop.created_at - GRACE
+
+
+def _row(target: Target, held: str | None, event: Event, rule: engine.Rule, *, late: bool) -> dict[str, Any]:
     action = PROVIDERS[target.provider].actions[rule.action]
     now = datetime.now(UTC)
+    state, reason = (DeliveryState.HELD, held) if held else (DeliveryState.PENDING, None)
+    if late:
+        state, reason = DeliveryState.SKIPPED, BEFORE_START
     return {
         "shop_id": target.shop_id,
         "destination_id": target.id,
@@ -157,9 +188,9 @@ def _row(target: Target, held: str | None, event: Event, rule: engine.Rule) -> d
         "action": rule.action,
         "subject": event.subject,
         "lane": event.subject if action.ordered else None,
-        "once_key": f"{target.id}:{rule.action}:{event.subject}" if action.once else None,
-        "state": DeliveryState.HELD if held else DeliveryState.PENDING,
-        "reason": held,
+        "once_key": f"{target.id}:{rule.action}:{event.subject}" if action.once and not late else None,
+        "state": state,
+        "reason": reason,
         "due_at": now,
         "since": now,
         "created_at": now,
