@@ -13,22 +13,27 @@ from app.services.account import BATCH, Accountant
 from app.services.deliver import Deliverer
 from app.services.holds import end_leases, try_held
 from app.services.route import Router
+from app.services.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
 
 IDLE = 0.5  #: seconds between looks at the database when nobody woke us
 AFTER_ERROR = 2.0
 SWEEP = 5.0
+UPKEEP = 5.0
 
 
 class Worker:
     """Runs the parts until stopped. `wake` tells it that there may be something to do."""
 
-    def __init__(self, db: Database, router: Router, accountant: Accountant, deliverer: Deliverer) -> None:
+    def __init__(
+        self, db: Database, router: Router, accountant: Accountant, deliverer: Deliverer, upkeep: Upkeep
+    ) -> None:
         self._db = db
         self._router = router
         self._accountant = accountant
         self._deliverer = deliverer
+        self._upkeep = upkeep
         self._stop = threading.Event()
         self._arrived = threading.Event()
         self._due = threading.Event()
@@ -65,6 +70,8 @@ class Worker:
             ]
             for thread in threads:
                 thread.start()
+            # Not waited for at the end: it may be asking a store, and whatever it leaves undone falls due again.
+            threading.Thread(target=self._look_after, name="upkeep", daemon=True).start()
             for thread in threads:
                 thread.join()
 
@@ -111,6 +118,11 @@ class Worker:
                 continue
             if not more:
                 bell.wait(IDLE)
+
+    def _look_after(self) -> None:
+        while not self._stop.wait(UPKEEP):
+            self._upkeep.work(datetime.now(UTC))
+            self.wake()  # a reconciliation may have brought webhooks
 
     def _sweep(self) -> None:
         while not self._stop.wait(SWEEP):
