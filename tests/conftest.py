@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from selenium.webdriver.remote.webdriver import WebDriver
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
 from app.db import Database
+from tests.browser import Browsers, NoBrowser
 from tests.rig import Rig
 
 POSTGRES = os.environ.get("TEST_POSTGRES_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/test")
@@ -69,3 +71,22 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
     """A whole Tillwire whose worker is stepped by hand, with simulated providers over real HTTP."""
     with Rig(tmp_path) as rig:
         yield rig
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browsers]:
+    """Lends clean browsers: ``with chromium(host_rules={...}) as driver``."""
+    try:
+        browsers = Browsers()
+    except NoBrowser as error:
+        missing(str(error))
+        return
+    with browsers:
+        yield browsers
+
+
+@pytest.fixture
+def browser(chromium: Browsers) -> Iterator[WebDriver]:
+    """A clean Chromium."""
+    with chromium() as driver:
+        yield driver

@@ -5,6 +5,7 @@ Ordinary WSGI servers promise an answer to every request. A simulator must be ab
 """
 
 import socketserver
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from io import BytesIO
@@ -88,7 +89,7 @@ class _Connection(socketserver.StreamRequestHandler):
             "SERVER_PROTOCOL": "HTTP/1.1",
             "REMOTE_ADDR": self.client_address[0],
             "wsgi.version": (1, 0),
-            "wsgi.url_scheme": "http",
+            "wsgi.url_scheme": self.server.scheme,
             "wsgi.multithread": True,
             "wsgi.multiprocess": False,
             "wsgi.run_once": False,
@@ -114,6 +115,8 @@ class _Connection(socketserver.StreamRequestHandler):
                 self.wfile.write(byte)
         else:
             body = b"".join(result)
+            if hasattr(result, "close"):
+                result.close()  # an open file, for example
             self._send(status, headers, b"" if environ["REQUEST_METHOD"] == "HEAD" else body)
 
     def _send(self, status: str, headers: list[tuple[str, str]], body: bytes) -> None:
@@ -132,12 +135,21 @@ class _Listener(socketserver.ThreadingTCPServer):
     daemon_threads = True
     request_queue_size = 512
 
-    def __init__(self, address: tuple[str, int], application: "WSGIApplication") -> None:
+    def __init__(self, address: tuple[str, int], application: "WSGIApplication", tls: ssl.SSLContext | None) -> None:
         self.application = application
+        self.scheme = "https" if tls else "http"
+        self._tls = tls
         self._live: dict[socket, threading.Thread] = {}
         self._guard = threading.Lock()
         self._ended = False
         super().__init__(address, _Connection)
+
+    def get_request(self) -> tuple[socket, Any]:
+        """The handshake is left to the connection's own thread: a slow client must not keep the others out."""
+        connection, address = super().get_request()
+        if self._tls:
+            connection = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        return connection, address
 
     def opened(self, connection: socket) -> None:
         with self._guard:
@@ -169,13 +181,21 @@ def _hang_up(connection: socket) -> None:
 class Server:
     """Serves a WSGI application on one address from a background thread; a context manager."""
 
-    def __init__(self, application: "WSGIApplication", *, port: int = 0, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        application: "WSGIApplication",
+        *,
+        port: int = 0,
+        host: str = "127.0.0.1",
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         """Listen at once.
 
         Args:
             port: 0 takes a free one, told by `url`.
+            tls: speak https with its certificate.
         """
-        self._listener = _Listener((host, port), application)
+        self._listener = _Listener((host, port), application, tls)
         self.host = host
         self.port: int = self._listener.server_address[1]
         self._thread = threading.Thread(
@@ -188,7 +208,7 @@ class Server:
 
     @property
     def url(self) -> str:
-        return f"http://{self.host}:{self.port}"
+        return f"{self._listener.scheme}://{self.host}:{self.port}"
 
     def wait(self) -> None:
         """Block until the server is closed."""
