@@ -86,6 +86,14 @@ class WooCommerceShop:
         """Every delivery about ``story``, in the order in which the store would make them."""
         return list(_Teller(self, story).tell())
 
+    def order(self, story: OrderStory, state: State) -> JSON:
+        """The order as ``GET /wc/v3/orders/<id>`` shows it in this state."""
+        return _Teller(self, story).order(state)
+
+    def cart(self, story: OrderStory, step: Step) -> JSON:
+        """The cart as a companion plugin's own topic shows it."""
+        return _Teller(self, story).cart(step)
+
     def final(self, story: OrderStory) -> list[Webhook]:
         """The last word about the order alone; nothing where there is no order."""
         if not story.placed:
