@@ -1,0 +1,251 @@
+"""Installing, removing and installing again: what happens to a Shopify shop here, in whatever order it is told.
+
+Nothing is stored before the first question with the new tokens was answered, and then everything in one transaction:
+an install that breaks off leaves nothing behind that a second try could stumble over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from app.db import Base, Database
+from app.metrics import CONNECTS
+from app.models import Connection, ConnectionState, Shop
+from app.services import audit, configure
+from app.services.errors import Failed
+from app.services.secrets import Vault
+from app.services.shopify_client import ShopifyClient
+from app.services.shopify_tokens import dropped, sealed
+from app.services.shopify_troubles import ANOTHER_STORE, FORBIDDEN, REMOVED, WRONG_CLIENT
+from connectors.shopify.admin import AdminError, AdminForbidden, AdminUnauthorized, AdminUnavailable
+from connectors.shopify.code_grant import missing_scopes
+from connectors.shopify.identity import Identity
+from connectors.shopify.oauth import DeadGrant, Grant, OAuthError, OAuthUnavailable, StaleSubject, WrongClient
+from connectors.shopify.shop import ShopFacts, read_shop
+from connectors.shopify.subscriptions import SCOPES
+
+T = TypeVar("T")
+
+SEEN_EVERY = timedelta(seconds=10)  #: how exactly it is noted when the app was last opened
+_WORKING = (ConnectionState.CONNECTED, ConnectionState.ATTENTION)
+
+
+class Stale(Exception):
+    """Shopify no longer takes what the browser brought: it is to bring something fresh."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is stored of a shop that somebody opens the app for."""
+
+    shop_id: int
+    generation: int
+    connected: bool  #: nothing has to be asked of Shopify
+
+
+class Installer:
+    """Connects shops.
+
+    Args:
+        clock: aware; by which installs are told from removals that were late to arrive.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        vault: Vault,
+        shopify: ShopifyClient,
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._db = db
+        self._vault = vault
+        self._shopify = shopify
+        self._clock = clock
+
+    def open(self, identity: Identity) -> int:
+        """The shop whose staff opened the app; connected first, by token exchange, where it is not.
+
+        A shop that is connected costs one read of the database.
+        Raises:
+            Stale: the ID token is too old for an exchange.
+            Failed: Shopify does not answer or refuses; the text is for the merchant.
+        """
+        known = self.known(identity.domain)
+        if known and known.connected:
+            self._note_opened(known, identity.issued_at)
+            return known.shop_id
+        started = self._clock()
+        grant = asked(lambda: self._shopify.exchange(identity))
+        return self.install(identity.domain, grant, started, known, actor=f"shopify:{identity.staff}")
+
+    def install(self, domain: str, grant: Grant, started: datetime, known: Known | None, *, actor: str) -> int:
+        """Prove ``grant`` by a first question, then store it with all that the shop says of itself.
+
+        Args:
+            started: before ``grant`` was asked for; what removed the app after that is not undone.
+            known: what was stored then.
+        """
+        admin = self._shopify.admin(domain, lambda rejected: _once(grant.access_token, rejected))
+        facts = asked(lambda: read_shop(admin))
+        with self._db.write() as session:
+            shop, connection = _rows(session, domain, started)
+            if shop.external_id not in (None, facts.external_id):
+                raise Failed(ANOTHER_STORE)
+            if connection.ended_at is not None and connection.ended_at >= started:
+                raise Failed(REMOVED)
+            if connection.state == ConnectionState.CONNECTED and connection.generation != (known and known.generation):
+                return shop.id  # another page of the same shop was faster; its tokens are as good
+            self._connect(session, shop, connection, grant, facts, started, actor)
+        CONNECTS.labels("shopify", "connected").inc()
+        return shop.id
+
+    def _connect(
+        self,
+        session: Session,
+        shop: Shop,
+        connection: Connection,
+        grant: Grant,
+        facts: ShopFacts,
+        started: datetime,
+        actor: str,
+    ) -> None:
+        before = {"state": connection.state, "generation": connection.generation}
+        for name, value in sealed(self._vault, grant).items():
+            setattr(connection, name, value)
+        connection.scopes = list(facts.scopes)
+        connection.state, connection.trouble, connection.generation = (
+            ConnectionState.CONNECTED,
+            None,
+            connection.generation + 1,
+        )
+        connection.installed_at, connection.ended_at, connection.refreshing_until = started, None, None
+        connection.check_at = connection.reconcile_at = started
+        learn(shop, facts)
+        shop.trouble = None
+        configure.resume_shop(session, shop)
+        after = {"state": connection.state, "generation": connection.generation, "scopes": connection.scopes}
+        audit.record(session, shop_id=shop.id, actor=actor, action="connect store", before=before, after=after)
+
+    def known(self, domain: str) -> Known | None:
+        """What is stored of a shop; None where there is no connection."""
+        with self._db.read() as session:
+            row = session.execute(_opened(domain)).one_or_none()
+        if row is None:
+            return None
+        works = row.state in _WORKING and row.trouble != WRONG_CLIENT and row.removed_at is None
+        return Known(row.id, row.generation, works)
+
+    def _note_opened(self, known: Known, at: datetime) -> None:
+        """Shopify hands ID tokens out only while the app is installed: a removal before ``at`` is over."""
+        due = (Connection.opened_at.is_(None)) | (Connection.opened_at < at - SEEN_EVERY)
+        mine = (Connection.shop_id == known.shop_id, Connection.generation == known.generation, due)
+        with self._db.read() as session:
+            if session.scalar(select(Connection.shop_id).where(*mine)) is None:
+                return
+        with self._db.begin() as connection:
+            connection.execute(update(Connection).where(*mine).values(opened_at=at))
+
+
+def _opened(domain: str) -> Any:
+    wanted = select(Shop.id, Shop.removed_at, Connection.state, Connection.trouble, Connection.generation)
+    return wanted.join(Connection, Connection.shop_id == Shop.id).where(
+        Shop.platform == "shopify", Shop.domain == domain
+    )
+
+
+def _rows(session: Session, domain: str, now: datetime) -> tuple[Shop, Connection]:
+    """The shop and its connection, locked; made where there are none. Two installs at once find the same rows."""
+    shop_row = {"platform": "shopify", "domain": domain, "url": f"https://{domain}", "settings": {}, "created_at": now}
+    _insert(session, Shop, shop_row)
+    wanted = select(Shop).where(Shop.platform == "shopify", Shop.domain == domain)
+    shop = session.scalars(wanted.with_for_update()).one()
+    row = {"shop_id": shop.id, "state": ConnectionState.UNPROVEN, "scopes": [], "generation": 0, "installed_at": now}
+    _insert(session, Connection, row)
+    held = select(Connection).where(Connection.shop_id == shop.id)
+    return shop, session.scalars(held.with_for_update()).one()
+
+
+def _insert(session: Session, table: type[Base], row: dict[str, Any]) -> None:
+    dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
+    session.execute(dialect.insert(table).values(row).on_conflict_do_nothing())
+
+
+def learn(shop: Shop, facts: ShopFacts) -> None:
+    """Note what the shop says of itself; its number binds bodies to it."""
+    shop.external_id = facts.external_id
+    known = {"currency": facts.currency, "timezone": facts.timezone, "plan": facts.plan}
+    shop.settings = {**shop.settings, "facts": {**shop.settings.get("facts", {}), **known}}
+
+
+def _once(token: str, rejected: str | None) -> str:
+    if rejected is not None:
+        raise Stale
+    return token
+
+
+def asked(question: Callable[[], T]) -> T:
+    """The answer, or what is to be done about there being none."""
+    try:
+        return question()
+    except (StaleSubject, DeadGrant, AdminUnauthorized):
+        raise Stale from None
+    except WrongClient:
+        raise Failed(WRONG_CLIENT) from None
+    except AdminForbidden:
+        raise Failed(FORBIDDEN) from None
+    except (OAuthUnavailable, AdminUnavailable):
+        raise Failed("Shopify does not answer. Nothing was changed. Reload this page in a minute.") from None
+    except (OAuthError, AdminError) as error:
+        text = f"Shopify's answer could not be used ({error}). Nothing was changed. Reload this page in a minute."
+        raise Failed(text) from None
+
+
+# what Shopify tells by webhooks
+
+
+def uninstalled(session: Session, shop: Shop, triggered_at: datetime) -> bool:
+    """The app was removed. Asks Shopify nothing: the tokens are dead already. False where that is over.
+
+    Args:
+        triggered_at: by Shopify; the webhook may come hours later, after the app was installed again.
+    """
+    wanted = select(Connection).where(Connection.shop_id == shop.id)
+    connection = session.scalars(wanted.with_for_update()).one_or_none()
+    if connection is None:
+        configure.pause_shop(session, shop)
+        return True
+    if connection.installed_at >= triggered_at or connection.state == ConnectionState.ENDED:
+        return False
+    if connection.opened_at is not None and connection.opened_at >= triggered_at:
+        values = dropped()  # installed again since, though nobody told us; the old tokens are dead all the same
+    else:
+        values = dropped() | {"state": ConnectionState.ENDED, "trouble": REMOVED, "ended_at": triggered_at}
+        values |= {"check_at": None, "reconcile_at": None}
+        configure.pause_shop(session, shop)
+    before = {"state": connection.state}
+    for name, value in values.items():
+        setattr(connection, name, value)
+    after = {"state": connection.state}
+    audit.record(session, shop_id=shop.id, actor="shopify", action="remove app", before=before, after=after)
+    return True
+
+
+def scopes_changed(session: Session, shop: Shop, current: Sequence[str], triggered_at: datetime) -> bool:
+    """The store granted or took rights; the next check, now due, asks which ones. False where that is over."""
+    wanted = select(Connection).where(Connection.shop_id == shop.id)
+    connection = session.scalars(wanted.with_for_update()).one_or_none()
+    if connection is None or connection.installed_at >= triggered_at or connection.state == ConnectionState.ENDED:
+        return False
+    before = {"scopes": connection.scopes}
+    connection.scopes, connection.check_at = sorted(current), triggered_at
+    after = {"scopes": connection.scopes, "missing": missing_scopes(SCOPES, current)}
+    audit.record(session, shop_id=shop.id, actor="shopify", action="change scopes", before=before, after=after)
+    return True

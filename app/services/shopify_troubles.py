@@ -1,0 +1,24 @@
+"""What can be wrong with a Shopify connection, said to whoever has to mend it."""
+
+from __future__ import annotations
+
+REOPEN = (
+    "Shopify has ended the access to the store. Orders are still received, and nothing is lost."
+    " Open Tillwire in the Shopify admin once: that connects it again."
+)
+WRONG_CLIENT = (
+    "Shopify does not take the app's client secret, or the app was removed from the store. Webhooks that arrive are"
+    " kept. If the app is still installed, the operator has to check SHOPIFY_API_KEY and SHOPIFY_API_SECRET."
+)
+FORBIDDEN = (
+    "Shopify refuses this server's calls (403). Webhooks that arrive are kept. The operator has to check the app's IP"
+    " allowlist in the Dev Dashboard, and that the app asks for expiring tokens."
+)
+REMOVED = (
+    "The app was removed from the store, so nothing is received or sent. What was received until then is kept until"
+    " Shopify asks for its erasure, two days later. Install the app again to go on."
+)
+ANOTHER_STORE = (
+    "This domain belonged to another store before, whose data is still here. Nothing was changed. Ask the operator to"
+    " erase that store first."
+)
