@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from connectors.events import Observation
@@ -24,6 +25,16 @@ class Names:
     seeka_profile: tuple[str, ...] = SEEKA_PROFILE_NAMES
     tcf_consent: tuple[str, ...] = TCF_CONSENT_NAMES
     spotler_cookie: tuple[str, ...] = SPOTLER_COOKIE_NAMES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetched:
+    """What a store answered about one order, told as its own webhook would have told it."""
+
+    order_id: str
+    topic: str
+    body: bytes
+    changed_at: datetime | None  #: by the store's clock
 
 
 class Connector(Protocol):

@@ -6,12 +6,17 @@ from decimal import Decimal
 
 from connectors.attributes import value_of
 from connectors.events import Refund, RefundLine
-from connectors.reading import Reader
-from connectors.woocommerce.lines import total_of
+from connectors.reading import Reader, parse
+from connectors.woocommerce.lines import oldest_first, total_of
 from connectors.woocommerce.meta import read_meta
 
 #: Meta of a refund's line: the id of the order's line that it gives back (source: wc_create_refund).
 REFUNDED_LINE = ("_refunded_item_id",)
+
+
+def read_answer(body: bytes) -> list[Refund]:
+    """What `connectors.woocommerce.orders.fetch_refunds` brought, oldest refund first."""
+    return oldest_first([read_refund(each) for each in parse(body)["refunds"].items()])
 
 
 def read_refund(refund: Reader) -> Refund:

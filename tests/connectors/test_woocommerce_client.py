@@ -15,7 +15,7 @@ from requests_mock import Mocker
 
 from connectors.base import Names
 from connectors.events import Refund, RefundLine
-from connectors.woocommerce import client
+from connectors.woocommerce import answers, client
 from connectors.woocommerce.client import (
     Store,
     StoreAnswer,
@@ -60,7 +60,7 @@ def naps() -> Naps:
 
 @pytest.fixture
 def store(naps: Naps) -> Store:
-    return Store("https://shop.example/", KEY, SECRET, sleep=naps)
+    return Store("https://shop.example/", KEY, SECRET, session=requests.Session(), sleep=naps)
 
 
 def refund(**fields: Any) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def test_the_question_carries_the_keys_in_its_header_alone(requests_mock: Mocker
     assert asked is not None
     assert parse_qs(urlsplit(asked.url).query) == {"per_page": ["100"], "page": ["1"]}
     assert asked.headers["Authorization"].startswith("Basic ")
-    assert (asked.headers["User-Agent"], asked.timeout) == ("Tillwire", 20)
+    assert (asked.headers["User-Agent"], asked.timeout) == ("Tillwire", (5.0, 20))
 
 
 def test_pages_are_counted_by_us(requests_mock: Mocker, store: Store) -> None:
@@ -216,7 +216,7 @@ def test_an_answer_is_read_up_to_a_size_decompressed(
     body = gzip.compress(json.dumps(TWO_REFUNDS).encode())
     requests_mock.get(REFUNDS, content=body, headers={"Content-Encoding": "gzip"})
     assert len(store.refunds("6100234500001")) == 2
-    monkeypatch.setattr(client, "LARGEST_ANSWER", 1000)
+    monkeypatch.setattr(answers, "LARGEST_ANSWER", 1000)
     assert len(body) < 1000
     with pytest.raises(StoreAnswer, match="more than 1000 bytes"):
         store.refunds("6100234500001")
@@ -231,7 +231,7 @@ def test_a_damaged_compression_is_no_answer(requests_mock: Mocker, store: Store)
 def test_an_answer_that_never_ends_is_left(
     requests_mock: Mocker, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "LONGEST_ANSWER", -1.0)
+    monkeypatch.setattr(answers, "LONGEST_ANSWER", -1.0)
     requests_mock.get(REFUNDS, json=[])
     with pytest.raises(StoreUnavailable, match="not all of the answer"):
         store.refunds("6100234500001")
@@ -283,9 +283,9 @@ def test_addresses_that_no_store_has(typed: str) -> None:
 
 def test_http_only_where_it_is_allowed_and_then_without_the_secret(requests_mock: Mocker) -> None:
     with pytest.raises(StoreAnswer):
-        Store("http://127.0.0.1:8080", KEY, SECRET)
+        Store("http://127.0.0.1:8080", KEY, SECRET, session=requests.Session())
     requests_mock.get("http://127.0.0.1:8080/wp-json/wc/v3/orders/1/refunds", json=[])
-    assert Store("http://127.0.0.1:8080", KEY, SECRET, allow_http=True).refunds("1") == []
+    assert Store("http://127.0.0.1:8080", KEY, SECRET, session=requests.Session(), allow_http=True).refunds("1") == []
     asked = requests_mock.last_request
     assert asked is not None
     assert "oauth_signature" in asked.url
@@ -295,7 +295,7 @@ def test_http_only_where_it_is_allowed_and_then_without_the_secret(requests_mock
 @pytest.mark.parametrize(("key", "secret"), [("", SECRET), (KEY, ""), ("ck é", SECRET), (KEY, "cs\n")])
 def test_keys_that_no_store_gave(key: str, secret: str) -> None:
     with pytest.raises(StoreUnauthorized):
-        Store("https://shop.example", key, secret)
+        Store("https://shop.example", key, secret, session=requests.Session())
 
 
 @pytest.mark.parametrize("answer", [{"exc": requests.ConnectionError(KEY)}, {"status_code": 401, "text": SECRET}])
