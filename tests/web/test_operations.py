@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 
 from app import factory
 from app.db import Database
+from app.metrics import CONNECTS
 from app.services import configure
 from tests.bodies import woocommerce_order
 from tests.rig import Rig
@@ -77,11 +78,13 @@ NAMES = {
     "tillwire_oldest_pending_seconds": {"provider"},
     "tillwire_webhook_seconds": set(),
     "tillwire_store_lag_seconds": {"platform"},
+    "tillwire_connects_total": {"platform", "result"},
 }
 
 
 def test_all_metrics_are_there_with_the_promised_labels_and_no_others(busy: Rig) -> None:
     busy.deliverer.close()  # what comes now stays pending
+    CONNECTS.labels("woocommerce", "begun")  # no store is connected here, and what was never counted is not shown
     busy.woocommerce(1, "order.updated", woocommerce_order(444444, customer_id=5))
     busy.account()
     status, text = metrics(busy.client)
@@ -192,12 +195,12 @@ def test_the_start_page_says_when_a_store_needs_attention(rig: Rig) -> None:
     assert "needs attention: &lt;b&gt;connect&lt;/b&gt; again" in page
 
 
-def test_in_production_the_start_page_tells_nothing(busy: Rig) -> None:
+def test_in_production_the_start_page_leads_to_signing_in_and_tells_nothing(busy: Rig) -> None:
     config = dataclasses.replace(busy.config, env="production")
     app = factory.create_app(dataclasses.replace(busy.parts, config=config))
-    page = app.test_client().get("/").get_data(as_text=True)
+    page = app.test_client().get("/", follow_redirects=True).get_data(as_text=True)
     app.extensions["intake"].close()
-    assert "<p>Tillwire is running.</p>" in page
+    assert "<h1>Sign in</h1>" in page
     for word in ("secret-store", "424242", "Gameball", "refresh"):
         assert word not in page
 

@@ -1,0 +1,72 @@
+"""A shop's connection, whatever its platform: look after it, or end it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+
+from app.db import Database
+from app.models import Connection, ConnectionState, Shop
+from app.services import audit
+from app.services.errors import Failed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Platform:
+    """What a platform's connections can have done to them. Both call the store, with no transaction open."""
+
+    check: Callable[[int, datetime], object]
+    #: None where only the store itself can end it, as by removing the app.
+    disconnect: Callable[[int, str, datetime], object] | None
+    reconnects: bool  #: by a walk from our pages
+
+
+class Connections:
+    def __init__(self, db: Database, platforms: Mapping[str, Platform]) -> None:
+        self._db = db
+        self._platforms = platforms
+
+    def actions(self, platform: str, state: str | None) -> frozenset[str]:
+        """What may be done to a connection in ``state``: check, disconnect, reconnect. Nothing to one by hand."""
+        known = self._platforms.get(platform)
+        if known is None or state is None:
+            return frozenset()
+        living = state != ConnectionState.ENDED
+        found = {"reconnect"} if known.reconnects else set()
+        if living and state != ConnectionState.REOPEN:
+            found.add("check")
+        if living and known.disconnect:
+            found.add("disconnect")
+        return frozenset(found)
+
+    def check(self, shop_id: int, actor: str, now: datetime) -> None:
+        """Look at the connection and repair what can be repaired; raises `Failed`."""
+        platform, _ = self._of(shop_id, "check")
+        platform.check(shop_id, now)
+        with self._db.write() as session:
+            audit.record(session, shop_id=shop_id, actor=actor, action="check connection")
+
+    def look_after(self, shop_id: int, now: datetime) -> None:
+        """As `check`, by the schedule: nobody did it, so no audit entry."""
+        platform, _ = self._of(shop_id, "check")
+        platform.check(shop_id, now)
+
+    def disconnect(self, shop_id: int, actor: str, now: datetime) -> None:
+        """End the connection; one that ended already stays so. Raises `Failed`."""
+        platform, state = self._of(shop_id, "disconnect", ended_is_fine=True)
+        if platform.disconnect and state != ConnectionState.ENDED:
+            platform.disconnect(shop_id, actor, now)
+
+    def _of(self, shop_id: int, action: str, *, ended_is_fine: bool = False) -> tuple[Platform, str]:
+        wanted = select(Shop.platform, Connection.state).join(Connection, Connection.shop_id == Shop.id)
+        with self._db.read() as session:
+            row = session.execute(wanted.where(Shop.id == shop_id, Shop.removed_at.is_(None))).one_or_none()
+        if row is None:
+            raise Failed("This store was added by hand: there is no connection that could be changed here.")
+        fine = ended_is_fine and row.state == ConnectionState.ENDED
+        if action not in self.actions(row.platform, row.state) and not fine:
+            raise Failed(f"The connection cannot be changed like this now: it is {row.state}. Reload the page.")
+        return self._platforms[row.platform], row.state

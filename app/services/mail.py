@@ -1,0 +1,157 @@
+"""Mail: sign-in links, sent behind the answer.
+
+Whoever asks for a link gets the answer before anything is looked up or sent, so neither its text nor its time tells
+whether an address is known. A process that dies meanwhile loses a mail that can be asked for again.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import smtplib
+import ssl
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import formatdate, make_msgid
+from ipaddress import ip_address
+from urllib.parse import unquote, urlsplit
+
+from app.db import Database
+from app.services import sign_in
+
+log = logging.getLogger(__name__)
+
+TIMEOUT = 15.0  #: seconds for each step of the talk with the mail server
+MOST_WAITING = 200  #: requests; beyond that somebody is flooding us, and the newest are dropped
+CLOSING = 5.0  #: seconds that a mail on its way gets when we stop
+
+_TEXT = """Somebody, probably you, asked to sign in to Tillwire.
+
+Open this link and press "Sign in". It works once, for 15 minutes:
+
+{link}
+
+If the page asks for a code, this is it:
+
+{token}
+
+If it was not you, do nothing: without this mail nobody can use the link.
+"""
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class MailError(Exception):
+    """The mail could not be handed to the mail server. The text names no address and no password."""
+
+
+class Mailer:
+    """Hands mails to one mail server."""
+
+    def __init__(self, smtp_url: str, mail_from: str) -> None:
+        """``smtp_url``: ``smtps://`` or ``smtp://`` with user and password, quoted as in an address."""
+        self._server = urlsplit(smtp_url)
+        self._from = mail_from
+
+    def send(self, address: str, subject: str, text: str) -> None:
+        """Send one mail; raises `MailError`."""
+        message = self._message(address, subject, text)
+        try:
+            with self._connect() as server:
+                if self._server.username:
+                    server.login(unquote(self._server.username), unquote(self._server.password or ""))
+                server.send_message(message, self._from, [address])
+        except (smtplib.SMTPException, OSError, UnicodeError) as error:  # their texts repeat addresses
+            raise MailError(type(error).__name__) from None
+
+    def _message(self, address: str, subject: str, text: str) -> EmailMessage:
+        """The policy refuses a line break in a header, whatever an address holds."""
+        message = EmailMessage(policy=SMTP)
+        message["From"], message["To"], message["Subject"] = self._from, address, subject
+        message["Date"] = formatdate()
+        message["Message-ID"] = make_msgid(domain=self._from.rpartition("@")[2])
+        message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no holiday answers to it
+        message.set_content(text)
+        return message
+
+    def _connect(self) -> smtplib.SMTP:
+        host, secure = self._server.hostname or "", ssl.create_default_context()
+        if self._server.scheme == "smtps":
+            return smtplib.SMTP_SSL(host, self._server.port or 465, timeout=TIMEOUT, context=secure)
+        server = smtplib.SMTP(host, self._server.port or 587, timeout=TIMEOUT)
+        try:
+            server.ehlo()
+            if server.has_extn("starttls") or not _loopback(host):
+                server.starttls(context=secure)  # raises where the server offers none: a password never goes in clear
+        except BaseException:
+            server.close()
+            raise
+        return server
+
+
+class LinkSender:
+    """Takes addresses and mails each a link, one after the other, in a thread of its own."""
+
+    def __init__(self, db: Database, mailer: Mailer | None, now: Callable[[], datetime] = _now) -> None:
+        """Without a mailer links are printed to standard error, for a developer at this machine."""
+        self._db = db
+        self._mailer = mailer
+        self._now = now
+        self._waiting: queue.Queue[tuple[str, str] | None] = queue.Queue(MOST_WAITING)
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+
+    def ask(self, address: str, page: str) -> None:
+        """Send a link to ``address`` soon. ``page`` is the full address of the page that takes the token."""
+        self._start()
+        try:
+            self._waiting.put_nowait((address, page))
+        except queue.Full:
+            log.error("%d people wait for sign-in mails already; one more was dropped", MOST_WAITING)
+
+    def close(self) -> None:
+        if self._thread is not None:
+            with suppress(queue.Full):
+                self._waiting.put_nowait(None)
+            self._thread.join(CLOSING)
+
+    def _start(self) -> None:
+        """At the first need: a server that forks its workers would leave the thread behind in the parent."""
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="sign-in mails", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        while (each := self._waiting.get()) is not None:
+            try:
+                self._send(*each)
+            except MailError as error:
+                log.error("a sign-in mail could not be sent (%s): see SMTP_URL", error)
+            except Exception:  # the next address must not wait for a restart
+                log.exception("a sign-in link could not be made")
+
+    def _send(self, address: str, page: str) -> None:
+        with self._db.write() as session:
+            token = sign_in.ask(session, address, self._now())
+        if token is None:
+            log.warning("an address asks for more sign-in links than it uses; no further mail was sent")
+        elif self._mailer is None:
+            sys.stderr.write(f"Sign in to Tillwire (works once, for 15 minutes): {page}#{token}\n")
+            sys.stderr.flush()
+        else:
+            self._mailer.send(address, "Sign in to Tillwire", _TEXT.format(link=f"{page}#{token}", token=token))
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,66 @@
+"use strict";
+
+// A sign-in link carries its token behind the "#", which no server sees: put it into the form, and out of sight.
+const link = document.querySelector("form[data-link]");
+if (link && location.hash.length > 1) {
+  link.elements.token.value = location.hash.slice(1);
+  link.querySelector("[data-code]").hidden = true;
+  history.replaceState(null, "", location.pathname);
+}
+
+// Inside Shopify's admin there are no cookies: App Bridge gives every fetch its proof, and a page load none. So links
+// and forms fetch the next page there and show its content. Outside, they work as ever.
+if (document.body.hasAttribute("data-embedded")) {
+  document.addEventListener("click", (event) => {
+    const anchor = event.target.closest("a[href]");
+    if (!anchor || anchor.target || anchor.origin !== location.origin || event.defaultPrevented) return;
+    if (event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+    if (anchor.pathname === location.pathname && anchor.hash) return;
+    event.preventDefault();
+    show(anchor.href, { method: "GET" });
+  });
+
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (form.method !== "post") return;
+    event.preventDefault();
+    if (form.getAttribute("aria-busy") === "true") return; // a second press changes nothing twice
+    form.setAttribute("aria-busy", "true");
+    event.submitter?.setAttribute("aria-busy", "true");
+    show(form.action, { method: "POST", body: new URLSearchParams(new FormData(form, event.submitter)) }).finally(() => {
+      form.removeAttribute("aria-busy");
+      event.submitter?.removeAttribute("aria-busy");
+    });
+  });
+
+  addEventListener("popstate", () => location.reload());
+}
+
+async function show(address, options) {
+  let answer;
+  try {
+    answer = await fetch(address, { ...options, headers: { Accept: "text/html" } });
+    if (answer.headers.get("Content-Type")?.startsWith("application/json")) {
+      const { said } = await answer.json();
+      return tell(said ?? "That did not work. Nothing was changed. Open Tillwire again from the menu of your admin.");
+    }
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const main = page.querySelector("main");
+    if (!main) throw new Error("no page");
+    document.querySelector("main").replaceWith(main);
+    document.title = page.title;
+    if (options.method === "GET" || answer.redirected) history.pushState(null, "", answer.url);
+    main.focus();
+    scrollTo(0, 0);
+  } catch {
+    tell("Tillwire could not be reached. Your data is safe. Check your connection, then try again.");
+  }
+}
+
+function tell(text) {
+  const notice = document.createElement("p");
+  notice.className = "notice bad";
+  notice.setAttribute("role", "alert");
+  notice.textContent = text;
+  document.querySelector("main").prepend(notice);
+}

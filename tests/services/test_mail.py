@@ -1,0 +1,266 @@
+"""Mail: to one address, over a proved line, or not at all; and nothing of it in the log."""
+
+from __future__ import annotations
+
+import datetime as dt
+import email
+import email.policy
+import logging
+import re
+import socketserver
+import ssl
+import threading
+from collections.abc import Iterator
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Self
+
+import pytest
+from sqlalchemy import func, select
+
+from app.db import Database
+from app.models import SignInLink
+from app.services import mail, sign_in
+from app.services.mail import LinkSender, Mailer, MailError
+from app.simulators.wp_certificate import make_certificate
+
+ANNA, US = "anna@shop.example", "tillwire@us.example"
+PAGE = "https://tillwire.example/sign-in/link"
+
+
+class _Talk(socketserver.StreamRequestHandler):
+    """As much of RFC 5321 as it takes."""
+
+    server: Postbox
+    timeout = 5
+
+    def say(self, *lines: str) -> None:
+        self.wfile.write("".join(f"{line}\r\n" for line in lines).encode())
+        self.wfile.flush()
+
+    def handle(self) -> None:
+        box = self.server
+        try:
+            if box.secure and box.at_once:
+                self.secure()
+            self.say("220 here")
+            while line := self.rfile.readline().decode().strip():
+                box.heard.append(line)
+                if self.answer(line):
+                    return
+        except (OSError, ssl.SSLError):
+            box.heard.append("broken off")
+
+    def answer(self, line: str) -> bool:
+        box, verb = self.server, line.partition(" ")[0].upper()
+        if verb == "EHLO":
+            offered = ["250-STARTTLS"] if box.secure and not box.at_once else []
+            self.say("250-here", *offered, "250-AUTH PLAIN", "250 SIZE 1000000")
+        elif verb == "STARTTLS":
+            self.say("220 go on")
+            self.secure()
+        elif verb == "AUTH":
+            self.say("535 wrong" if box.refuses == "AUTH" else "235 welcome")
+        elif verb == "RCPT" and box.refuses == "RCPT":
+            self.say(f"550 no such person: {ANNA}")
+        elif verb == "DATA":
+            self.say("354 go on")
+            lines = []
+            while (each := self.rfile.readline()) not in (b".\r\n", b""):
+                lines.append(each.removeprefix(b".").replace(b"\r\n", b"\n"))
+            box.mails.append(email.message_from_bytes(b"".join(lines), policy=email.policy.default))  # type: ignore[arg-type]
+            self.say("250 taken")
+        else:
+            self.say("221 bye" if verb == "QUIT" else "250 fine")
+        return verb == "QUIT"
+
+    def secure(self) -> None:
+        assert self.server.secure
+        self.request = self.connection = self.server.secure.wrap_socket(self.request, server_side=True)
+        self.setup()
+
+    def finish(self) -> None:
+        super().finish()
+        self.request.close()
+
+
+class Postbox(socketserver.ThreadingTCPServer):
+    """A mail server on this machine."""
+
+    daemon_threads = True
+
+    def __init__(self, *, secure: ssl.SSLContext | None = None, at_once: bool = False, refuses: str = "") -> None:
+        super().__init__(("127.0.0.1", 0), _Talk)
+        self.secure, self.at_once, self.refuses = secure, at_once, refuses
+        self.heard: list[str] = []
+        self.mails: list[EmailMessage] = []
+        self.port = self.server_address[1]
+        self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01})
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+        self._thread.join()
+        self.server_close()
+
+
+@pytest.fixture
+def certified(tmp_path: Path) -> tuple[Path, ssl.SSLContext]:
+    return make_certificate(tmp_path, ())
+
+
+@pytest.fixture
+def secure(certified: tuple[Path, ssl.SSLContext]) -> ssl.SSLContext:
+    return certified[1]
+
+
+@pytest.fixture
+def trusted(certified: tuple[Path, ssl.SSLContext], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certified[0]))
+
+
+def test_a_mail_goes_to_its_one_address_with_what_a_mail_needs() -> None:
+    with Postbox() as box:
+        Mailer(f"smtp://127.0.0.1:{box.port}", US).send(ANNA, "Sign in", "Grüße\n.\nfrom us\n")
+    [sent] = box.mails
+    assert (sent["From"], sent["To"], sent["Subject"]) == (US, ANNA, "Sign in")
+    assert sent["Auto-Submitted"] == "auto-generated"
+    assert sent["Message-ID"].endswith("@us.example>")
+    assert sent["Date"]
+    assert sent.get_content() == "Grüße\n.\nfrom us\n"
+    assert [line for line in box.heard if line.upper().startswith("RCPT")] == [f"rcpt TO:<{ANNA}>"]
+
+
+@pytest.mark.parametrize("broken", ["anna@shop.example\r\nBcc: eve@evil.example", "anna@shop.example\nSubject: x"])
+def test_an_address_cannot_smuggle_in_a_header(broken: str) -> None:
+    with Postbox() as box, pytest.raises(ValueError, match=r"newline|linefeed"):
+        Mailer(f"smtp://127.0.0.1:{box.port}", US).send(broken, "Sign in", "text")
+    assert box.mails == []
+
+
+@pytest.mark.usefixtures("trusted")
+def test_over_starttls_name_and_password_are_given_after_the_line_is_secure(secure: ssl.SSLContext) -> None:
+    with Postbox(secure=secure) as box:
+        Mailer(f"smtp://us%40x:p%3Ass@localhost:{box.port}", US).send(ANNA, "Sign in", "text")
+    verbs = [line.split(" ")[0].upper() for line in box.heard]
+    assert verbs == ["EHLO", "STARTTLS", "EHLO", "AUTH", "MAIL", "RCPT", "DATA", "QUIT"]
+    assert "AUTH PLAIN AHVzQHgAcDpzcw==" in box.heard  # \0us@x\0p:ss
+    assert len(box.mails) == 1
+
+
+@pytest.mark.usefixtures("trusted")
+def test_smtps_is_secure_from_the_first_byte(secure: ssl.SSLContext) -> None:
+    with Postbox(secure=secure, at_once=True) as box:
+        Mailer(f"smtps://localhost:{box.port}", US).send(ANNA, "Sign in", "text")
+    assert len(box.mails) == 1
+
+
+@pytest.mark.parametrize(("scheme", "at_once"), [("smtp", False), ("smtps", True)])
+def test_a_server_that_cannot_prove_its_name_gets_nothing(secure: ssl.SSLContext, scheme: str, at_once: bool) -> None:
+    with Postbox(secure=secure, at_once=at_once) as box, pytest.raises(MailError, match=r"^SSLCertVerificationError$"):
+        Mailer(f"{scheme}://us:password@localhost:{box.port}", US).send(ANNA, "Sign in", "text")
+    assert not [line for line in box.heard if line.upper().startswith(("AUTH", "MAIL"))]
+
+
+def test_a_server_elsewhere_that_offers_no_tls_gets_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mail, "_loopback", lambda host: False)
+    with Postbox() as box, pytest.raises(MailError, match=r"^SMTPNotSupportedError$"):
+        Mailer(f"smtp://us:password@127.0.0.1:{box.port}", US).send(ANNA, "Sign in", "text")
+    assert not [line for line in box.heard if line.upper().startswith(("AUTH", "MAIL"))]
+
+
+@pytest.mark.parametrize(("refuses", "said"), [("RCPT", "SMTPRecipientsRefused"), ("AUTH", "SMTPAuthenticationError")])
+def test_what_the_server_refuses_is_told_without_address_or_password(refuses: str, said: str) -> None:
+    with Postbox(refuses=refuses) as box, pytest.raises(MailError) as error:
+        Mailer(f"smtp://us:password@127.0.0.1:{box.port}", US).send(ANNA, "Sign in", "text")
+    assert str(error.value) == said
+    assert error.value.__cause__ is None
+
+
+def test_a_server_that_is_not_there_is_told_too() -> None:
+    with Postbox() as box:
+        pass
+    with pytest.raises(MailError, match=r"^ConnectionRefusedError$"):
+        Mailer(f"smtp://127.0.0.1:{box.port}", US).send(ANNA, "Sign in", "text")
+
+
+# links
+
+
+@pytest.fixture
+def db(sqlite_url: str) -> Iterator[Database]:
+    found = Database(sqlite_url)
+    found.migrate()
+    yield found
+    found.close()
+
+
+def test_a_mailed_link_carries_its_token_where_no_server_sees_it(db: Database) -> None:
+    with Postbox() as box:
+        sender = LinkSender(db, Mailer(f"smtp://127.0.0.1:{box.port}", US))
+        sender.ask(ANNA, PAGE)
+        sender.close()
+    [sent] = box.mails
+    found = re.search(rf"^{re.escape(PAGE)}#(\S{{43}})$", sent.get_content(), re.MULTILINE)
+    assert found
+    assert f"\n{found[1]}\n" in sent.get_content()  # as a code, for a browser without scripts
+    with db.write() as session:
+        assert sign_in.use_link(session, found[1], dt.datetime.now(dt.UTC))
+
+
+def test_an_address_is_not_flooded_and_the_log_does_not_name_it(db: Database, caplog: pytest.LogCaptureFixture) -> None:
+    with Postbox() as box:
+        sender = LinkSender(db, Mailer(f"smtp://127.0.0.1:{box.port}", US))
+        for _ in range(5):
+            sender.ask(ANNA, PAGE)
+        sender.close()
+    assert len(box.mails) == 3
+    said = "an address asks for more sign-in links than it uses; no further mail was sent"
+    assert [record.getMessage() for record in caplog.records] == [said, said]
+
+
+def test_after_a_mail_that_failed_the_next_one_goes_out(db: Database, caplog: pytest.LogCaptureFixture) -> None:
+    with Postbox(refuses="RCPT") as box:
+        sender = LinkSender(db, Mailer(f"smtp://127.0.0.1:{box.port}", US))
+        sender.ask(ANNA, PAGE)
+        while not caplog.records:
+            pass
+        box.refuses = ""
+        sender.ask("bert@shop.example", PAGE)
+        sender.close()
+    assert [each["To"] for each in box.mails] == ["bert@shop.example"]
+    assert caplog.record_tuples == [
+        ("app.services.mail", logging.ERROR, "a sign-in mail could not be sent (SMTPRecipientsRefused): see SMTP_URL")
+    ]
+
+
+def test_without_a_mail_server_the_link_is_printed_for_the_developer(
+    db: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sender = LinkSender(db, None)
+    sender.ask(ANNA, PAGE)
+    sender.close()
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    found = re.fullmatch(
+        rf"Sign in to Tillwire \(works once, for 15 minutes\): {re.escape(PAGE)}#(\S{{43}})\n", printed.err
+    )
+    assert found
+    with db.write() as session:
+        assert sign_in.use_link(session, found[1], dt.datetime.now(dt.UTC))
+
+
+def test_a_flood_is_dropped_and_not_piled_up(db: Database, caplog: pytest.LogCaptureFixture) -> None:
+    sender = LinkSender(db, None)
+    with db.begin():  # nothing can be written meanwhile
+        for number in range(mail.MOST_WAITING + 3):
+            sender.ask(f"x{number}@shop.example", PAGE)
+    dropped = "200 people wait for sign-in mails already; one more was dropped"
+    assert {record.getMessage() for record in caplog.records} == {dropped}
+    assert 2 <= len(caplog.records) <= 3  # one may be in hand already
+    sender.close()
+    with db.read() as session:
+        assert (session.scalar(select(func.count()).select_from(SignInLink)) or 0) <= mail.MOST_WAITING + 1
