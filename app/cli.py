@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import wraps
@@ -18,14 +19,29 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from app import console, factory, logs
-from app.config import ConfigError, read_config
+from app.config import Config, ConfigError, read_config
 from app.factory import Parts
 from app.models import DeliveryState, EventState, Mode
 from app.providers.registry import PROVIDERS
-from app.services import account, configure, preview, replay, show
+from app.services import (
+    account,
+    audit,
+    configure,
+    data_request,
+    erase_shop,
+    persons,
+    preview,
+    receipts,
+    replay,
+    rotate,
+    show,
+    sign_in,
+)
+from app.services import erase as erase_person
 from app.services.errors import Failed, NotFound, Wrong
 from app.services.holds import release
 from app.services.secrets import Locked
+from app.services.shopify_tokens import Tokens
 from mappings.errors import MappingError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -287,6 +303,28 @@ def shops_remove(shop: str) -> Any:
         row = configure.find_shop(session, shop)
         configure.remove_shop(session, row)
         return {"shop": row.id, "removed": True}
+
+
+@shops.command("open")
+@click.argument("shop")
+@output
+def shops_open(shop: str) -> Any:
+    """Print a link to a store's pages.
+
+    It works once, for five minutes, and opens them for an hour. The audit trail tells of both.
+    """
+    with writing() as (opened, session):
+        row = configure.find_shop(session, shop)
+        token = sign_in.open_shop(session, row, datetime.now(UTC))
+        return {"shop": row.id, "url": f"{_own_address(opened.config)}/sign-in/link#{token}"}
+
+
+def _own_address(config: Config) -> str:
+    """Where a browser finds our pages; on a developer's machine where `tillwire serve` listens."""
+    if config.public_url or not config.production:
+        host = _host()
+        return config.public_url or f"http://{f'[{host}]' if ':' in host else host}:{_port()}"
+    raise ConfigError("PUBLIC_URL is missing: set it to the https address of this server, where the link has to lead")
 
 
 @main.group()
@@ -560,6 +598,149 @@ def deliveries_replay(ids: tuple[int, ...], shop: str | None, dry_run: bool, for
 
 def _fail() -> None:
     raise SystemExit(1)
+
+
+# completeness
+
+
+@main.command()
+@click.argument("shop")
+@click.option("--since", type=Time(), help="Orders changed at or after this time; without it, since the last time.")
+@output_as(console.reconciliation)
+def reconcile(shop: str, since: datetime | None) -> Any:
+    """Ask the store for its orders and fill gaps.
+
+    What is missing here takes the way of every webhook. Exit status 1 where something stays unexplained.
+    """
+    with parts() as opened, closing(factory.create_shopify(opened.config)) as shopify:
+        with opened.db.read() as session:
+            shop_id = configure.find_shop(session, shop).id
+        found = factory.create_reconciler(opened, shopify).run(shop_id, since)
+    if found["unexplained"]:
+        click.get_current_context().call_on_close(_fail)
+    return found
+
+
+# privacy
+
+
+@main.command()
+@click.argument("shop")
+@click.option("--customer", metavar="ID_OR_EMAIL", help="Only this customer; without it, the whole shop.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@_as_json
+def erase(shop: str, customer: str | None, yes: bool, as_json: bool) -> None:
+    """Erase a customer, or a whole shop.
+
+    A customer is taken out of everything that is stored of them; orders stay with their amounts. A shop goes with all
+    that it has. A receipt stays, without personal data. At a terminal a whole shop is asked for first.
+    """
+    now = datetime.now(UTC)
+    person = persons.from_text(customer) if customer is not None else None
+    with parts() as opened:
+        with opened.db.read() as session:
+            row = erase_shop.find_shop(session, shop)
+        if person is not None:
+            done = erase_person.erase_customer(opened.db, opened.vault, row.id, person, now, actor="operator")
+        else:
+            if not (yes or as_json) and sys.stdin.isatty():
+                click.confirm(f"Erase shop {row.id} ({row.domain}) with all its data?", abort=True, err=True)
+            done = erase_shop.erase_shop(opened.db, row.id, now, actor="operator")
+        value = receipts.show(done)
+    _print(value, as_json, console.page(value))
+
+
+@main.group()
+def exports() -> None:
+    """Files that answer customers' data requests."""
+
+
+@exports.command("make")
+@click.argument("shop")
+@click.option("--customer", metavar="ID_OR_EMAIL", required=True, help="Whom it is about.")
+@output
+def exports_make(shop: str, customer: str) -> Any:
+    """Collect what is held on a customer.
+
+    The file stays for 30 days, encrypted; `tillwire exports get` writes it out.
+    """
+    person = persons.from_text(customer)
+    with parts() as opened:
+        with opened.db.read() as session:
+            shop_id = erase_shop.find_shop(session, shop).id
+        now = datetime.now(UTC)
+        made = data_request.export_person(opened.db, opened.vault, shop_id, person, now, actor="operator")
+        return receipts.show(made)
+
+
+@exports.command("list")
+@click.argument("shop")
+@output
+def exports_list(shop: str) -> Any:
+    """A shop's files, until they run out."""
+    with reading() as (_, session):
+        return {"exports": data_request.listed(session, erase_shop.find_shop(session, shop).id, datetime.now(UTC))}
+
+
+@exports.command("get")
+@click.argument("shop")
+@click.argument("export", type=_ID)
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="Must not exist yet.")
+@output
+def exports_get(shop: str, export: int, out: Path) -> Any:
+    """Write a file out, readable by you alone."""
+    with writing() as (opened, session):
+        row = erase_shop.find_shop(session, shop)
+        content = data_request.fetch(session, opened.vault, row.id, export, datetime.now(UTC))
+        audit.record(session, shop_id=row.id, actor="operator", action="fetch export", after={"export": export})
+        size = _write_own(out, json.dumps(content, ensure_ascii=False, indent=1))
+        return {"shop": row.id, "export": export, "file": str(out), "bytes": size}
+
+
+def _write_own(out: Path, text: str) -> int:
+    data = text.encode()
+    try:
+        with os.fdopen(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            return file.write(data)
+    except FileExistsError:
+        raise Wrong(f"--out: {out} is there already: name a file that is not") from None
+    except OSError as error:
+        raise Failed(f"{out} cannot be written ({error.strerror})") from None
+
+
+@main.group()
+def keys() -> None:
+    """What secrets are encrypted with."""
+
+
+@keys.command("rotate")
+@output
+def keys_rotate() -> Any:
+    """Encrypt all secrets under the first key.
+
+    Of ENCRYPTION_KEYS, as every running process must have it by now. Exit status 1 where something opens with none of
+    the keys; that stays as it is.
+    """
+    with parts() as opened:
+        done = rotate.rotate(opened.db, opened.config.encryption_keys)
+    if done["locked"]:
+        click.get_current_context().call_on_close(_fail)
+    return done
+
+
+@keys.command("renew")
+@output
+def keys_renew() -> Any:
+    """Renew all Shopify tokens under the app's newest client secret.
+
+    Before an older secret is revoked, which would end the tokens that it made. Exit status 1 where a shop's tokens
+    could not be renewed: run it again, or the shop's staff have to open the app once.
+    """
+    with parts() as opened, closing(factory.create_shopify(opened.config)) as shopify:
+        done = Tokens(opened.db, opened.vault, shopify).refresh_all()
+    if done["failed"]:
+        click.get_current_context().call_on_close(_fail)
+    return done
 
 
 # simulators

@@ -47,6 +47,7 @@ class Config:
     allow_private_networks: bool
     max_webhook_bytes: int
     metrics_token: str = field(repr=False)
+    trusted_proxies: int  #: how many of ours stand in front and each add to X-Forwarded-For
     limit_factor: float
     log_level: str
     log_format: str
@@ -91,6 +92,7 @@ def read_config(environ: Mapping[str, str] | None = None, *, var: Path = Path("v
         allow_private_networks=private,
         max_webhook_bytes=source.whole("MAX_WEBHOOK_BYTES", DEFAULT_MAX_WEBHOOK_BYTES),
         metrics_token=source.text("METRICS_TOKEN"),
+        trusted_proxies=source.whole("TRUSTED_PROXIES", 0),
         limit_factor=source.factor("LIMIT_FACTOR", refused=production),
         log_level=source.choice("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), "INFO"),
         log_format=source.choice("LOG_FORMAT", ("json", "text"), "json" if production else "text"),

@@ -69,6 +69,15 @@ def comparison(value: Mapping[str, Any]) -> str:
     return "\n\n".join("\n".join(_compared(row)) for row in value["events"])
 
 
+def reconciliation(value: Mapping[str, Any]) -> str:
+    """What a store showed, and what of it was missing here."""
+    seen, known, added = (value[name] for name in ("seen", "known", "added"))
+    lines = [f"orders seen: {seen}, already known: {known}, events added: {added}", f"changed since: {value['since']}"]
+    if value["clipped"]:
+        lines.append("older orders: not shown by the store (Shopify shows apps those of the last 60 days)")
+    return "\n".join([*lines, _part("unexplained", value["unexplained"])])
+
+
 def _compared(row: Mapping[str, Any]) -> list[str]:
     lines = [f"event {row['event']}: {row['kind']} of {row['order']}, rule {row['rule']}"]
     if "then" not in row or row["differences"]:

@@ -3,23 +3,51 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from flask import Flask, Response, request
-from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import HTTPException
 
 from app import logs
 from app.config import Config
 from app.db import Database
 from app.providers.registry import PROVIDERS
+from app.services import woocommerce_check, woocommerce_disconnect, woocommerce_prove
 from app.services.account import Accountant
 from app.services.budgets import Budgets
+from app.services.chores import Chores
+from app.services.connections import Connections, Platform
 from app.services.deliver import Deliverer
+from app.services.mail import LinkSender, Mailer
+from app.services.order_sources import OrderSources
 from app.services.receive import Intake, Receiver
+from app.services.reconcile import Reconciler
+from app.services.refund_lines import RefundLines
 from app.services.route import Router, Target
 from app.services.secrets import Vault
-from app.web import home, operations, webhooks
+from app.services.shopify_check import Checker
+from app.services.shopify_client import ShopifyClient
+from app.services.shopify_install import Installer
+from app.services.shopify_tokens import Tokens
+from app.services.shopify_walk import Walk
+from app.services.sign_in import purge
+from app.services.stores import Stores
+from app.services.upkeep import ONCE, Step, Upkeep, check_at_start, check_due
+from app.web import (
+    access,
+    connect_woocommerce,
+    errors,
+    home,
+    limits,
+    operations,
+    shopify_app,
+    sign_in,
+    store,
+    storefront,
+    webhooks,
+)
 from app.worker import Worker
+
+PATIENCE = 20.0  #: seconds that a browser waits for a store
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +77,87 @@ def create_worker(parts: Parts) -> Worker:
         allow_private=config.allow_private_networks,
         scale=config.limit_factor,
     )
-    return Worker(parts.db, parts.router, Accountant(parts.db, parts.router), deliverer)
+    return Worker(parts.db, parts.router, create_accountant(parts), deliverer, create_upkeep(parts))
+
+
+def create_accountant(parts: Parts) -> Accountant:
+    """The clerk who reads webhooks, and asks stores for the lines of refunds."""
+    return Accountant(parts.db, parts.router, RefundLines(create_stores(parts)).complete)
+
+
+def create_stores(parts: Parts) -> Stores:
+    config = parts.config
+    return Stores(
+        db=parts.db, vault=parts.vault, public_url=config.public_url, allow_private=config.allow_private_networks
+    )
+
+
+def create_shopify(config: Config) -> ShopifyClient:
+    """Our app as Shopify knows it; to be closed."""
+    return ShopifyClient(
+        client_id=config.shopify_api_key,
+        secrets=config.shopify_secrets,
+        api_version=config.shopify_api_version,
+        public_url=config.public_url,
+        admin_url=config.shopify_admin_url,
+    )
+
+
+def create_reconciler(parts: Parts, shopify: ShopifyClient) -> Reconciler:
+    sources = OrderSources(Tokens(parts.db, parts.vault, shopify), create_stores(parts))
+    return Reconciler(parts.db, create_accountant(parts), sources)
+
+
+def create_upkeep(parts: Parts) -> Upkeep:
+    """What has to be looked after, with how often."""
+    db, stores, shopify = parts.db, create_stores(parts), create_shopify(parts.config)
+    tokens = Tokens(db, parts.vault, shopify)
+    connections = create_connections(parts, shopify)
+
+    def check_connections(now: datetime) -> int:
+        return check_due(db, lambda shop_id: connections.look_after(shop_id, now), now)
+
+    soon, minute, day = timedelta(seconds=5), timedelta(minutes=1), timedelta(days=1)
+    steps = [
+        Step(name="check at start", every=ONCE, work=lambda now: check_at_start(db, now)),
+        Step(name="chores", every=soon, work=Chores(db, parts.vault).work),
+        Step(name="prove connections", every=soon, work=lambda now: woocommerce_prove.prove_due(stores, now)),
+        Step(name="end connections", every=minute, work=lambda now: woocommerce_disconnect.end_due(stores, now)),
+        Step(name="check connections", every=soon, work=check_connections),
+        Step(name="reconcile", every=soon, work=create_reconciler(parts, shopify).run_due),
+        Step(name="sign-ins", every=timedelta(hours=1), work=lambda now: _purge(db, now)),
+    ]
+    if shopify.configured:
+        steps.append(Step(name="eternal tokens", every=day, work=lambda _: tokens.end_eternal()))
+        steps.append(Step(name="tokens", every=day, work=tokens.keep_alive))
+    return Upkeep(steps, close=shopify.close)
+
+
+def _purge(db: Database, now: datetime) -> None:
+    with db.write() as session:
+        purge(session, now)
 
 
 def base_url(config: Config, target: Target) -> str:
     """Where a destination's provider is reached: the environment wins over what the merchant chose."""
     return PROVIDERS[target.provider].address(target.settings, config.provider_urls.get(target.provider))
+
+
+def create_connections(parts: Parts, shopify: ShopifyClient) -> Connections:
+    """What merchants can do to a connection from its page, while their browser waits."""
+    stores = create_stores(parts).hurried(PATIENCE)
+    checker = Checker(parts.db, Tokens(parts.db, parts.vault, shopify), shopify)
+    woocommerce = Platform(
+        check=lambda shop_id, now: woocommerce_check.check(stores, shop_id, now),
+        disconnect=lambda shop_id, actor, now: woocommerce_disconnect.disconnect(stores, shop_id, actor, now),
+        reconnects=True,
+    )
+    known = {"shopify": Platform(check=checker.check, disconnect=None, reconnects=False), "woocommerce": woocommerce}
+    return Connections(parts.db, known)
+
+
+def create_mailer(config: Config) -> Mailer | None:
+    return Mailer(config.smtp_url, config.mail_from) if config.smtp_url else None
 
 
 def create_app(parts: Parts, worker: Worker | None = None) -> Flask:
@@ -64,22 +167,26 @@ def create_app(parts: Parts, worker: Worker | None = None) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = parts.config.max_webhook_bytes
     app.config["SECRET_KEY"] = parts.config.secret_key
     intake = Intake(parts.db, on_stored=worker.wake if worker else lambda: None)
+    shopify = create_shopify(parts.config)
     app.extensions.update(
         config=parts.config,
+        connections=create_connections(parts, shopify),
         db=parts.db,
         intake=intake,
+        link_sender=LinkSender(parts.db, create_mailer(parts.config)),
         receiver=Receiver(parts.db, intake, parts.config.cipher(), parts.config.shopify_secrets),
+        stores=create_stores(parts),
+        vault=parts.vault,
     )
-    for blueprint in (webhooks.bp, operations.bp, home.bp):
+    access.init(app, parts.config)
+    limits.init(app)
+    errors.init(app)
+    for blueprint in (webhooks.bp, operations.bp, home.bp, sign_in.bp, store.bp, storefront.bp, connect_woocommerce.bp):
         app.register_blueprint(blueprint)
-    app.register_error_handler(HTTPException, _as_json)
+    installer = Installer(parts.db, parts.vault, shopify)
+    shopify_app.init(app, shopify, installer, Walk(parts.db, shopify, installer))
     app.after_request(_harden)
     return app
-
-
-def _as_json(error: HTTPException) -> ResponseReturnValue:
-    allowed = [(name, value) for name, value in error.get_headers() if name == "Allow"]
-    return {"status": error.name.lower()}, error.code or 500, allowed
 
 
 def _harden(response: Response) -> Response:

@@ -31,5 +31,8 @@ def configure(config: Config) -> None:
     logging.basicConfig(level=config.log_level, handlers=[handler], force=True)
     # Connection pools name hosts and paths, which may hold ids.
     logging.getLogger("urllib3").setLevel(logging.ERROR)
+    for name in ("httpx", "httpcore"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("flask-limiter").setLevel(logging.WARNING)  # it names who was held back by their address
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)

@@ -35,3 +35,4 @@ STORE_LAG = Histogram(
     buckets=(1, 5, 30, 60, 300, 1800, 3600, 21600, 86400),
     registry=REGISTRY,
 )
+CONNECTS = Counter("tillwire_connects", "Steps of connecting stores", ("platform", "result"), registry=REGISTRY)

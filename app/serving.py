@@ -40,6 +40,8 @@ def serve(parts: Parts, *, host: str, port: int, with_worker: bool, tell: Callab
     finally:
         server.close()
         app.extensions["intake"].close()
+        app.extensions["link_sender"].close()
+        app.extensions["shopify"].close()
         if worker:
             worker.stop()
     log.info("stopped")

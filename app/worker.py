@@ -21,6 +21,7 @@ IDLE = 0.5  #: seconds between looks at the database when nobody woke us
 AFTER_ERROR = 2.0
 SWEEP = 5.0
 UPKEEP = 5.0
+LAST_WORDS = 5.0  #: seconds to wait for the upkeep at the end
 
 
 class Worker:
@@ -70,10 +71,13 @@ class Worker:
             ]
             for thread in threads:
                 thread.start()
-            # Not waited for at the end: it may be asking a store, and whatever it leaves undone falls due again.
-            threading.Thread(target=self._look_after, name="upkeep", daemon=True).start()
+            looking_after = threading.Thread(target=self._look_after, name="upkeep", daemon=True)
+            looking_after.start()
             for thread in threads:
                 thread.join()
+            # It may be asking a store: what it leaves undone falls due again.
+            looking_after.join(LAST_WORDS)
+            self._upkeep.close()
 
     def _begin(self, stack: ExitStack) -> bool:
         """Wait to be the only worker at this database.
@@ -120,9 +124,10 @@ class Worker:
                 bell.wait(IDLE)
 
     def _look_after(self) -> None:
-        while not self._stop.wait(UPKEEP):
+        while not self._stop.is_set():
             self._upkeep.work(datetime.now(UTC))
             self.wake()  # a reconciliation may have brought webhooks
+            self._stop.wait(UPKEEP)
 
     def _sweep(self) -> None:
         while not self._stop.wait(SWEEP):

@@ -50,6 +50,7 @@ def test_without_any_setting_everything_has_its_default(tmp_path: Path) -> None:
         "allow_private_networks": False,
         "max_webhook_bytes": 10 * 1024 * 1024,
         "metrics_token": "",
+        "trusted_proxies": 0,
         "limit_factor": 1.0,
         "log_level": "INFO",
         "log_format": "text",

@@ -41,6 +41,7 @@ class Connection(Base):
     refresh_expires_at: Mapped[datetime | None] = mapped_column(Moment)  #: of the refresh token
     refreshing_until: Mapped[datetime | None] = mapped_column(Moment)  #: somebody is at it until then
     installed_at: Mapped[datetime] = mapped_column(Moment)
+    opened_at: Mapped[datetime | None] = mapped_column(Moment)  #: Shopify vouched for staff, so it was installed then
     ended_at: Mapped[datetime | None] = mapped_column(Moment)
     check_at: Mapped[datetime | None] = mapped_column(Moment, index=True)  #: when the next health check is due
     checked_at: Mapped[datetime | None] = mapped_column(Moment)
@@ -91,8 +92,8 @@ class Receipt(Base):
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     shop_id: Mapped[int | None] = mapped_column(BigId)
-    kind: Mapped[str] = mapped_column(Text)  #: customer_erased, shop_erased, data_request
-    #: What was asked for, once: ``webhook:<id>`` of a compliance request, or one of its own for a command.
+    kind: Mapped[str] = mapped_column(Text)  #: customer_erased, shop_erased, shop_kept, data_request
+    #: What was asked for, once: ``webhook:`` and the dedup key of a compliance request, or ``command:`` and a UUID.
     dedup_key: Mapped[str] = mapped_column(Text, unique=True)
     requested_at: Mapped[datetime] = mapped_column(Moment)
     done_at: Mapped[datetime] = mapped_column(Moment)

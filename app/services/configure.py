@@ -12,7 +12,18 @@ from shopify.utils import shop_url
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from app.models import Delivery, DeliveryState, Destination, Endpoint, Event, EventState, MappingVersion, Mode, Shop
+from app.models import (
+    Delivery,
+    DeliveryState,
+    Destination,
+    Endpoint,
+    Event,
+    EventState,
+    MappingVersion,
+    Mode,
+    Receipt,
+    Shop,
+)
 from app.providers import http
 from app.providers.base import Provider, Setting
 from app.providers.errors import DeliveryError, Unauthorized
@@ -40,12 +51,24 @@ def add_shop(session: Session, platform: str, address: str, *, external_id: str 
     domain, url = _shopify_address(address) if platform == "shopify" else _woocommerce_address(address)
     shop = session.scalar(select(Shop).where(Shop.platform == platform, Shop.domain == domain))
     if shop is None:
-        shop = Shop(platform=platform, domain=domain, url=url, created_at=now(), settings={})
+        number = _number(session)
+        shop = Shop(id=number, platform=platform, domain=domain, url=url, created_at=now(), settings={})
         session.add(shop)
     shop.removed_at = None
     shop.external_id = external_id or shop.external_id
     session.flush()
     return shop
+
+
+def _number(session: Session) -> int | None:
+    """A number that no shop ever had; None where the database sees to that by itself.
+
+    SQLite gives the number of a deleted row out again, and receipts of an erased shop stand under its number for ever.
+    """
+    if session.get_bind().dialect.name != "sqlite":
+        return None
+    highest = (session.scalar(select(func.max(column))) for column in (Shop.id, Receipt.shop_id))
+    return max(each or 0 for each in highest) + 1
 
 
 def _shopify_address(address: str) -> tuple[str, str]:
@@ -86,6 +109,27 @@ def remove_shop(session: Session, shop: Shop) -> None:
     shop.removed_at = now()
     for destination in session.scalars(select(Destination).where(Destination.shop_id == shop.id)):
         _switch(session, destination, Mode.OFF)
+
+
+def pause_shop(session: Session, shop: Shop) -> None:
+    """As `remove_shop`, and remember what `resume_shop` brings back: what is open waits, nothing stored is missed."""
+    modes, next_event = {}, (session.scalar(select(func.max(Event.id))) or 0) + 1
+    wanted = select(Destination).where(Destination.shop_id == shop.id, Destination.mode != Mode.OFF)
+    for destination in session.scalars(wanted):
+        modes[destination.provider] = destination.mode
+        destination.missed_from = destination.missed_from or next_event  # webhooks that are stored, but not read yet
+    shop.settings = {**shop.settings, "paused": {**shop.settings.get("paused", {}), **modes}}
+    remove_shop(session, shop)
+
+
+def resume_shop(session: Session, shop: Shop) -> None:
+    """Bring a shop back, with the destinations that `pause_shop` stopped and nobody changed since."""
+    paused = shop.settings.get("paused", {})
+    shop.removed_at = None
+    shop.settings = {name: value for name, value in shop.settings.items() if name != "paused"}
+    for destination in session.scalars(select(Destination).where(Destination.shop_id == shop.id)):
+        if destination.provider in paused and destination.mode == Mode.OFF:
+            _switch(session, destination, Mode(paused[destination.provider]))
 
 
 def set_names(session: Session, shop: Shop, given: Mapping[str, list[str]]) -> None:

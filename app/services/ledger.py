@@ -58,11 +58,11 @@ def see_order(state: Facts, order: Facts, body_hash: str, *, restored: bool = Fa
     """Take a snapshot into ``state`` (changed in place)."""
     new, known = mark(order, body_hash), state.get("mark")
     before = state.get("order")
-    newer = known is None or new > known
+    newer = (known is None or new > known) and not _erased_since(before, order)
     back = bool(state.get("trashed")) and (restored or (newer and not order.get("trashed")))
     if newer:
         state["mark"] = new
-        state["order"] = _joined(order, state.get("refunds", {}))
+        state["order"] = _joined(_with_lines(order, before), state.get("refunds", {}))
     elif not back:
         return Verdict(reason="already known" if new == known else "older than what is known of this order")
     if state["order"].get("draft"):
@@ -71,6 +71,12 @@ def see_order(state: Facts, order: Facts, body_hash: str, *, restored: bool = Fa
         state["trashed"] = False
     changes = _changes(state, before, back=back)
     return Verdict(changes=changes, reason=None if changes else "nothing changed that matters")
+
+
+def _erased_since(known: Facts | None, order: Facts) -> bool:
+    """Whether it is no later than what was known when its buyer was erased: it would bring them back."""
+    erased = known is not None and known.get("erased")
+    return bool(erased) and order.get("updated_at", "") <= (known or {}).get("updated_at", "")
 
 
 def see_refund(state: Facts, refund: Facts) -> Verdict:
@@ -101,6 +107,16 @@ def see_gone(state: Facts, received_at: str) -> Verdict:
     return Verdict(
         changes=[Change(kind=Kind.DELETED, key=f"deleted:{state['trips']}", occurred_at=received_at, facts=facts)]
     )
+
+
+def _with_lines(order: Facts, before: Facts | None) -> Facts:
+    """``order`` with the lines of refunds that it does not tell and that are known already."""
+    known = {each["id"]: each for each in (before or {}).get("refunds", []) if each.get("lines_known")}
+    refunds = [
+        each if each.get("lines_known") else {**known.get(each["id"], each), "amount": each["amount"]}
+        for each in order.get("refunds", [])
+    ]
+    return {**order, "refunds": refunds} if known and refunds else order
 
 
 def _joined(order: Facts, apart: dict[str, Facts]) -> Facts:

@@ -51,7 +51,10 @@ def prepare(session: Session, target: Target, delivery: Delivery) -> Prepared | 
     event, shop = session.get(Event, delivery.event_id), _shop(session, delivery.shop_id)
     if event is None or shop is None or event.facts is None:
         return Skip("erased")
-    facts = complete_facts(target, shop, event, unpack(event.facts))
+    told = unpack(event.facts)
+    if _erased(told):
+        return Skip("erased")
+    facts = complete_facts(target, shop, event, told)
     if action.reverses:
         if (passed := _passed(session, delivery, event, facts)) is not None:
             return Skip(passed)
@@ -67,6 +70,11 @@ def prepare(session: Session, target: Target, delivery: Delivery) -> Prepared | 
     return Prepared(
         payload=payload, complaints=action.check(payload, facts), effect=effect, received_at=event.received_at
     )
+
+
+def _erased(facts: Facts) -> bool:
+    """Whether the person was taken out of the facts by a privacy request."""
+    return any((facts.get(name) or {}).get("erased") for name in ("order", "cart", "checkout"))
 
 
 def render(

@@ -21,6 +21,7 @@ from app.models import (
     Webhook,
     WebhookState,
 )
+from app.services.account import RECONCILED
 from app.services.errors import NotFound
 from app.services.packing import decompress, unpack
 from connectors.registry import CONNECTORS
@@ -202,6 +203,7 @@ def _webhook(row: Webhook) -> Row:
         "state": row.state,
         "bytes": len(decompress(row.body)),
         "body_hash": row.body_hash,
+        **({"source": "reconciliation"} if row.dedup_key.startswith(RECONCILED) else {}),
     }
 
 

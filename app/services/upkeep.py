@@ -10,18 +10,21 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 
 from app.db import Database
 from app.models import Connection, ConnectionState
 
 log = logging.getLogger(__name__)
 
+ONCE = timedelta.max  #: for a step of the start
 CHECK_EVERY = timedelta(hours=1)
+FRESH = timedelta(minutes=10)  #: a start within so much of the last check asks nobody again
 AT_ONCE = 4  #: stores that are asked at a time
 MOST = 100  #: checks begun in one go
+_NEVER = datetime.max.replace(tzinfo=UTC)
 #: A connection that ended has nothing to check, and one that must be reopened cannot be asked.
 _CHECKED = (ConnectionState.CONNECTED, ConnectionState.ATTENTION, ConnectionState.UNPROVEN)
 
@@ -36,19 +39,32 @@ class Step:
 class Upkeep:
     """Runs each step when it is due; one that fails is logged and tried again when it is due the next time."""
 
-    def __init__(self, steps: Sequence[Step]) -> None:
+    def __init__(self, steps: Sequence[Step], *, close: Callable[[], None] = lambda: None) -> None:
+        """``close`` gives back what the steps hold open, once they have ended."""
         self._steps = steps
+        self.close = close
         self._next: dict[str, datetime] = {}
 
     def work(self, now: datetime) -> None:
         for step in self._steps:
             if self._next.get(step.name, now) > now:
                 continue
-            self._next[step.name] = now + step.every
+            self._next[step.name] = _NEVER if step.every is ONCE else now + step.every
             try:
                 step.work(now)
             except Exception:
                 log.exception("upkeep: %s failed; trying again later", step.name)
+
+
+def check_at_start(db: Database, now: datetime) -> None:
+    """Let every connection fall due that was not looked at for a while: much may have happened while we were down."""
+    stale = or_(Connection.checked_at.is_(None), Connection.checked_at < now - FRESH)
+    with db.begin() as connection:
+        connection.execute(
+            update(Connection)
+            .where(Connection.state.in_(_CHECKED), Connection.check_at > now, stale)
+            .values(check_at=now)
+        )
 
 
 def check_due(db: Database, check: Callable[[int], object], now: datetime) -> int:

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from app.db import Database
 from app.models import Connection, ConnectionState, Shop
-from app.services.upkeep import Step, Upkeep, check_due
+from app.services.upkeep import ONCE, Step, Upkeep, check_at_start, check_due
 
 NOW = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
 
@@ -70,6 +70,26 @@ def test_one_store_in_trouble_leaves_the_others_checked(database: Database, capl
         assert check_due(database, check, NOW) == 2
     assert sorted(checked) == [1, 2]
     assert "checking the connection of shop 1 failed" in caplog.text
+
+
+def test_after_a_start_everything_is_checked_that_was_not_looked_at_for_a_while(database: Database) -> None:
+    later = NOW + timedelta(minutes=50)
+    for number in (1, 2, 3):
+        connect(database, number, check_at=later)
+    connect(database, 4, state=ConnectionState.ENDED, check_at=later)
+    with database.write() as session:
+        session.get_one(Connection, 2).checked_at = NOW - timedelta(minutes=11)
+        session.get_one(Connection, 3).checked_at = NOW - timedelta(minutes=9)
+    check_at_start(database, NOW)
+    assert next_checks(database) == [NOW, NOW, later, later]
+
+
+def test_a_step_of_the_start_is_done_once() -> None:
+    done: list[datetime] = []
+    upkeep = Upkeep([Step(name="start", every=ONCE, work=done.append)])
+    for hours in range(100):
+        upkeep.work(NOW + timedelta(hours=hours))
+    assert done == [NOW]
 
 
 def test_a_step_that_fails_is_tried_again_when_it_is_due_and_stops_no_other(caplog: pytest.LogCaptureFixture) -> None:
