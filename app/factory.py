@@ -39,6 +39,7 @@ from app.web import (
     home,
     limits,
     operations,
+    refusals,
     shopify_app,
     sign_in,
     store,
@@ -190,6 +191,7 @@ def create_app(parts: Parts, worker: Worker | None = None) -> Flask:
 
 
 def _harden(response: Response) -> Response:
+    refusals.count(response)
     if request.blueprint == webhooks.bp.name:
         return response  # no browser reads these answers, and this is the hot path
     response.headers.setdefault(

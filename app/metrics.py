@@ -36,3 +36,4 @@ STORE_LAG = Histogram(
     registry=REGISTRY,
 )
 CONNECTS = Counter("tillwire_connects", "Steps of connecting stores", ("platform", "result"), registry=REGISTRY)
+REFUSED = Counter("tillwire_refused", "Requests refused, by route", ("route", "reason"), registry=REGISTRY)

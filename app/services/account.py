@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session, undefer
 
 from app.db import Database
 from app.metrics import EVENTS, STORE_LAG
-from app.models import Event, EventState, Ledger, Shop, Webhook, WebhookState
+from app.models import Connection, Event, EventState, Ledger, Shop, Webhook, WebhookState
 from app.services import ledger
 from app.services.ledger import Change, Verdict
 from app.services.packing import decompress, pack, unpack
@@ -275,8 +275,11 @@ class _Page:
         known = self._shop.settings.get("facts", {})
         if "currency" in known and self._shop.trouble is None:
             return
-        self._shop.trouble = None
-        self._shop.settings = {**self._shop.settings, "facts": {"currency": order["currency"], **known}}
+        # Read anew, and held: an installation may be writing settings of its own at this moment.
+        wanted = select(Shop.settings).where(Shop.id == self._shop.id).with_for_update()
+        current = self._session.execute(wanted).scalar_one()
+        facts_now = {"currency": order["currency"], **current.get("facts", {})}
+        self._shop.trouble, self._shop.settings = None, {**current, "facts": facts_now}
         self._session.execute(
             update(Shop)
             .where(Shop.id == self._shop.id)
@@ -376,7 +379,17 @@ class _Page:
                 .values(trouble=f"{text}: the webhooks' owner may no longer read orders; connect the store again")
                 .execution_options(synchronize_session=False)
             )
+            self._look_at_once()
         self._note(EventState.IGNORED, text)
+
+    def _look_at_once(self) -> None:
+        """Let the connection's check fall due: it finds out what is wrong, and says it in the merchant's words."""
+        self._session.execute(
+            update(Connection)
+            .where(Connection.shop_id == self._shop.id, Connection.check_at > self._webhook.received_at)
+            .values(check_at=self._webhook.received_at)
+            .execution_options(synchronize_session=False)
+        )
 
     # rows
 

@@ -18,6 +18,7 @@ from app.config import Config
 from app.db import Database
 from app.models import Shop
 from app.services import accounts, sign_in
+from app.web import refusals
 
 COOKIE = "tillwire"
 _KEPT_AS = "sign_in"  #: the token's name in Flask's session
@@ -94,6 +95,7 @@ def signed_in() -> Access | None:
     with db.read() as reading:
         found = sign_in.find(reading, token, now)
     if found is None:
+        refusals.note(refusals.SESSION_OVER)
         return None
     signed, due = found
     if due:

@@ -11,6 +11,7 @@ from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
 from app.services.errors import Failed, NotFound, Wrong
+from app.web import refusals
 from app.web.limits import limiter
 
 _SAID = {
@@ -37,7 +38,10 @@ def _answer(error: HTTPException) -> ResponseReturnValue:
     headers = [(name, value) for name, value in error.get_headers() if name == "Allow"]
     if isinstance(error, RateLimitExceeded):
         headers.append(("Retry-After", str(_wait())))
-    said = _FORM_TOO_OLD if isinstance(error, CSRFError) else _SAID.get(status, _SAID[400])
+    said = _SAID.get(status, _SAID[400])
+    if isinstance(error, CSRFError):
+        said = _FORM_TOO_OLD
+        refusals.note(refusals.FORM_TOKEN)
     return _answer_text(status, error.name.lower(), said, headers)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, abort, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
-from app.web import access, shopify_app
+from app.web import access, refusals, shopify_app
 from app.web.access import Access
 
 
@@ -24,6 +24,7 @@ def prove() -> ResponseReturnValue | None:
     if found is None:
         if request.method != "GET" or access.bearer():
             abort(401)
+        refusals.note(g.get("refusal") or refusals.SIGNED_OUT)
         return redirect(url_for("sign_in.form"), 303)
     g.access = found
     return None

@@ -22,6 +22,7 @@ from app.services.errors import Failed
 from app.services.shopify_client import BadIdentity, Expired, ShopifyClient, reload_path, shop_domain
 from app.services.shopify_install import Installer, Stale
 from app.services.shopify_walk import Walk
+from app.web import refusals
 from app.web.access import Access
 from app.web.limits import CALLBACK, CONNECT, limiter
 
@@ -74,6 +75,7 @@ def embedded_access() -> Access | Response | None:
         identity = _shopify().identify(token)
         shop_id = installer.open(identity)
     except Expired:
+        refusals.note(refusals.TOKEN_EXPIRED)
         return _again(kind)
     except BadIdentity:
         CONNECTS.labels("shopify", "id token refused").inc()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from cryptography.fernet import Fernet, MultiFernet
 from sqlalchemy import select, update
 
-from app.models import Destination, Event, MappingVersion, Shop
+from app.models import Connection, ConnectionState, Destination, Event, MappingVersion, Shop, Webhook
 from app.services import account
 from app.services.secrets import Vault
 from connectors.woocommerce.connector import WooCommerce
@@ -112,3 +114,26 @@ def test_two_shops_with_equal_order_numbers_stay_apart(rig: Rig, shop: int) -> N
     assert [(each["shop"], each["order"]) for each in rig.deliveries()] == [(shop, "1")]
     with rig.db.read() as session:
         assert sorted(session.scalars(select(Event.shop_id).where(Event.kind == "order.paid"))) == [shop, other]
+
+
+def test_an_error_object_lets_the_connection_be_checked_at_once(rig: Rig, shop: int) -> None:
+    later = datetime.now(UTC) + timedelta(minutes=50)
+    with rig.db.write() as session:
+        connected = ConnectionState.CONNECTED
+        session.add(Connection(shop_id=shop, state=connected, scopes=[], installed_at=later, check_at=later))
+    trouble = {"code": "woocommerce_rest_cannot_view", "message": "no", "data": {"status": 401}}
+    rig.woocommerce(shop, "order.updated", trouble)
+    rig.account()
+    with rig.db.read() as session:
+        assert session.get_one(Connection, shop).check_at == session.scalar(select(Webhook.received_at))
+
+
+def test_what_an_installation_says_of_a_shop_outlives_an_order_that_was_read_before_it(rig: Rig, shop: int) -> None:
+    order(rig, shop)
+    reads = rig.accountant._read(10)
+    with rig.db.write() as session:
+        session.get_one(Shop, shop).settings = {"facts": {"timezone": "Europe/Copenhagen"}, "names": {}}
+    rig.accountant._write(reads)
+    with rig.db.read() as session:
+        facts = {"currency": "DKK", "timezone": "Europe/Copenhagen"}
+        assert session.get_one(Shop, shop).settings == {"facts": facts, "names": {}}

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 
 from app import factory
 from app.db import Database
-from app.metrics import CONNECTS
+from app.metrics import CONNECTS, REFUSED
 from app.services import configure
 from tests.bodies import woocommerce_order
 from tests.rig import Rig
@@ -79,11 +79,13 @@ NAMES = {
     "tillwire_webhook_seconds": set(),
     "tillwire_store_lag_seconds": {"platform"},
     "tillwire_connects_total": {"platform", "result"},
+    "tillwire_refused_total": {"route", "reason"},
 }
 
 
 def test_all_metrics_are_there_with_the_promised_labels_and_no_others(busy: Rig) -> None:
     busy.deliverer.close()  # what comes now stays pending
+    REFUSED.labels("sign_in.ask", "malformed")
     CONNECTS.labels("woocommerce", "begun")  # no store is connected here, and what was never counted is not shown
     busy.woocommerce(1, "order.updated", woocommerce_order(444444, customer_id=5))
     busy.account()
