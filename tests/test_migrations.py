@@ -19,8 +19,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, Table, func, inspect, select, text
 from sqlalchemy.types import JSON, BigInteger, Boolean, Integer, LargeBinary, Text
 
-import app.models  # noqa: F401 - registers the tables
 from app.db import Base, Database, Moment
+from app.models import Ledger
+from app.services.finding import person
+from app.services.packing import pack
 from tests.processes import ROOT, environment
 
 TABLES = set(Base.metadata.tables)
@@ -183,3 +185,20 @@ def test_a_migration_that_fails_leaves_the_schema_as_it_was(empty: Database, mon
     assert tables(empty) == set()
     empty.migrate()
     assert tables(empty) == TABLES
+
+
+def test_orders_that_are_here_already_can_be_found_afterwards(empty: Database) -> None:
+    go(empty, "0002")
+    order = {"order": {"email": "Anna@Shop.example", "sprii": {"value": "5934-14"}}}
+    with empty.engine.begin() as connection:
+        found = reflected(connection)
+        connection.execute(
+            found.tables["shops"].insert().values(id=3, platform="shopify", domain="d", settings={}, created_at=AT)
+        )
+        for id_, state in ((1, pack(order)), (2, pack({})), (3, b"broken")):
+            row = {"id": id_, "shop_id": 3, "kind": "order", "key": str(id_), "state": state}
+            connection.execute(found.tables["ledgers"].insert().values(**row, updated_at=AT))
+    empty.migrate()
+    with empty.read() as session:
+        rows = session.execute(select(Ledger.sprii, Ledger.person).order_by(Ledger.id)).all()
+    assert [tuple(row) for row in rows] == [("5934-14", person(3, "anna@shop.example")), (None, None), (None, None)]

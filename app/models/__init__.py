@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.models.account import Account, AuditEntry, Membership, SignIn, SignInLink, SpentLink
 from app.models.connection import ConnectAttempt, Connection, ConnectionState, Export, LinkKey, Receipt
-from app.models.delivery import Attempt, Delivery, DeliveryState
+from app.models.delivery import Attempt, Delivery, DeliveryState, Tally
 from app.models.event import Event, EventState, Ledger, Webhook, WebhookState
 from app.models.shop import Destination, Endpoint, MappingVersion, Mode, Shop
 
@@ -32,6 +32,7 @@ __all__ = [
     "SignIn",
     "SignInLink",
     "SpentLink",
+    "Tally",
     "Webhook",
     "WebhookState",
 ]

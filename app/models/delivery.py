@@ -70,6 +70,8 @@ class Delivery(Base):
         ),
         Index("ix_deliveries_subject", "destination_id", "subject", "action", "id"),
         Index("ix_deliveries_shop", "shop_id", "id"),
+        Index("ix_deliveries_state", "shop_id", "state", "id"),
+        Index("ix_deliveries_day", "shop_id", "created_at", "provider", "state"),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
@@ -111,3 +113,15 @@ class Attempt(Base):
     outcome: Mapped[str | None] = mapped_column(Text)  #: accepted, or the error's class in words; None: unfinished
     status: Mapped[int | None]  #: HTTP
     answer: Mapped[str | None] = mapped_column(Text)  #: the start of what the provider answered
+
+
+class Tally(Base):
+    """How many deliveries of a day came to which state, for days that are over; the chart is drawn from it."""
+
+    __tablename__ = "tallies"
+
+    shop_id: Mapped[int] = mapped_column(ForeignKey("shops.id"), primary_key=True, autoincrement=False)
+    day: Mapped[str] = mapped_column(Text, primary_key=True)  #: ISO date in the shop's zone
+    provider: Mapped[str] = mapped_column(Text, primary_key=True)
+    state: Mapped[str] = mapped_column(Text, primary_key=True)
+    number: Mapped[int]

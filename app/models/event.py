@@ -60,13 +60,21 @@ class Ledger(Base):
     """What is known of one order or cart; newer snapshots move it."""
 
     __tablename__ = "ledgers"
-    __table_args__ = (UniqueConstraint("shop_id", "kind", "key"), Index("ix_ledgers_number", "shop_id", "number"))
+    __table_args__ = (
+        UniqueConstraint("shop_id", "kind", "key"),
+        Index("ix_ledgers_number", "shop_id", "number"),
+        Index("ix_ledgers_sprii", "shop_id", "sprii"),
+        Index("ix_ledgers_person", "shop_id", "person"),
+        Index("ix_ledgers_newest", "shop_id", "kind", "updated_at", "id"),
+    )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     shop_id: Mapped[int] = mapped_column(ForeignKey("shops.id"))
     kind: Mapped[str] = mapped_column(Text)  #: order, cart, checkout
     key: Mapped[str] = mapped_column(Text)  #: the platform's id
     number: Mapped[str | None] = mapped_column(Text)  #: on the receipt
+    sprii: Mapped[str | None] = mapped_column(Text)  #: Sprii's order number
+    person: Mapped[str | None] = mapped_column(Text)  #: the buyer's address as `app.services.finding.person` keeps it
     state: Mapped[bytes] = mapped_column(LargeBinary)  #: zlib of JSON; see app.services.ledger
     updated_at: Mapped[datetime] = mapped_column(Moment)
 

@@ -80,4 +80,5 @@ class MappingVersion(Base):
     provider: Mapped[str] = mapped_column(Text)
     version: Mapped[int]
     text: Mapped[str] = mapped_column(Text)
+    actor: Mapped[str | None] = mapped_column(Text)  #: who saved it, as in the audit trail
     created_at: Mapped[datetime] = mapped_column(Moment)

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session, undefer
 from app.db import Database
 from app.metrics import EVENTS, STORE_LAG
 from app.models import Connection, Event, EventState, Ledger, Shop, Webhook, WebhookState
-from app.services import ledger
+from app.services import finding, ledger
 from app.services.ledger import Change, Verdict
 from app.services.packing import decompress, pack, unpack
 from app.services.route import Router
@@ -249,8 +249,8 @@ class _Page:
                 self._trouble(trouble)
             case Chore(name=name):
                 self._note(EventState.PARKED, f"{name} waits for the part that works it off")
-            case Nothing(reason=reason, order_id=order_id):
-                self._note(EventState.IGNORED, reason, order_id)
+            case Nothing(reason=reason, order_id=order_id, waits=waits):
+                self._note(EventState.PARKED if waits else EventState.IGNORED, reason, order_id)
 
     # orders
 
@@ -292,7 +292,8 @@ class _Page:
         state = unpack(row.state) if row.state else {}
         verdict: Verdict = see(state)
         row.state, row.updated_at = pack(state), self._webhook.received_at
-        row.number = (state.get("order") or {}).get("number")
+        for name, value in finding.marks(self._shop.id, state.get("order") or {}).items():
+            setattr(row, name, value)
         for change in verdict.changes:
             self._event(change, order_id)
         if not verdict.changes:
@@ -300,14 +301,13 @@ class _Page:
         return verdict
 
     def _unpark(self, order_id: str) -> None:
-        """The order that parked refunds waited for is here, and its events carry them."""
+        """The order that parked refunds, or a part of it, waited for is here, and its events carry them."""
         self._session.execute(
             update(Event)
             .where(
                 Event.shop_id == self._shop.id,
                 Event.subject == order_id,
                 Event.state == EventState.PARKED,
-                Event.kind == Kind.REFUNDED,
             )
             .values(state=EventState.IGNORED, error="joined to its order, which came later")
             .execution_options(synchronize_session=False)

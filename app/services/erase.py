@@ -229,6 +229,7 @@ class _Removal:
         clean = self._clean_facts(state)
         if clean != state:
             row.state = pack(clean)
+            row.person = None
             self.counts["ledgers"] += 1
 
     # the rest

@@ -18,6 +18,7 @@ from app.db import Base, Database
 from app.models import Attempt, AuditEntry, Delivery, Event, Ledger, Receipt, Webhook
 from app.services import bodies, erase, erase_bodies, persons
 from app.services.erase import UnderWay, erase_customer, remove_person
+from app.services.finding import person
 from app.services.packing import compress, pack, unpack
 from app.services.persons import Person
 from tests.bodies import woocommerce_order
@@ -129,6 +130,9 @@ def test_nothing_of_a_person_is_left_in_any_table_and_another_buyer_is_untouched
     assert "x-wc-webhook-topic" in everything(rig.db)
     assert [each for each in rig.deliveries() if each["order"] == "2"] == others
     assert "other@example.test" in everything(rig.db)
+    with rig.db.read() as session:  # nor can their orders be found by their address any more
+        orders = select(Ledger.person).where(Ledger.kind == "order").order_by(Ledger.key)
+        assert session.scalars(orders).all() == [None, person(shop, "other@example.test")]
     assert receipt.kind == "customer_erased"
     assert receipt.counts["ledgers"] == 2
     assert receipt.counts["webhooks"] == 2
