@@ -303,10 +303,12 @@ class Checkout:
     spotler_cookie: str | None = None
 
 
+#: The facts' name of the number that a live-shopping platform gave the order.
+LIVE_NUMBER = "sprii"
 #: By any of these a cart or checkout can be attached to somebody.
 IDENTITY = ("customer_id", "email", "phone", "spotler_cookie", "seeka_profile_id")
 #: What a checkout tells of the cart that it grew out of: Shopify's cart webhooks say nothing of it.
-CART_KNOWLEDGE = (*IDENTITY, "sprii")
+CART_KNOWLEDGE = (*IDENTITY, LIVE_NUMBER)
 
 
 # --- what one webhook shows -------------------------------------------------------------------------------------------
@@ -331,6 +333,9 @@ class RefundSeen:
 
     order_id: str
     refund: Refund
+    #: The same as it reads where the order's prices include tax, and where they do not: only the order tells which.
+    with_tax: Refund | None = None
+    without_tax: Refund | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -371,6 +376,7 @@ class Nothing:
 
     reason: str
     order_id: str | None = None
+    waits: bool = False  #: until the rest of it is told
 
 
 Seen = OrderSeen | OrderGone | RefundSeen | FulfilmentSeen | CartSeen | CheckoutSeen | StoreTrouble | Chore | Nothing

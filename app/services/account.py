@@ -195,6 +195,12 @@ def _foreign(read: Read) -> str | None:
     return None
 
 
+def _told(seen: RefundSeen) -> Facts:
+    """A refund that came by itself, as the ledger takes it."""
+    readings = {"with_tax": seen.with_tax, "without_tax": seen.without_tax}
+    return {**facts(seen.refund), "readings": {name: facts(each) for name, each in readings.items() if each}}
+
+
 def _note(
     session: Session,
     read: Read,
@@ -237,8 +243,8 @@ class _Page:
                 self._order(facts(order), restored)
             case OrderGone(order_id=order_id):
                 self._with_ledger(order_id, lambda state: ledger.see_gone(state, self._received()), Kind.DELETED)
-            case RefundSeen(order_id=order_id, refund=refund):
-                self._with_ledger(order_id, lambda state: ledger.see_refund(state, facts(refund)), Kind.REFUNDED)
+            case RefundSeen(order_id=order_id) as seen:
+                self._with_ledger(order_id, lambda state: ledger.see_refund(state, _told(seen)), Kind.REFUNDED)
             case FulfilmentSeen(order_id=order_id):
                 self._note(EventState.IGNORED, "the order's own webhook brings its new state", order_id)
             case CartSeen(cart=cart):
@@ -292,8 +298,7 @@ class _Page:
         state = unpack(row.state) if row.state else {}
         verdict: Verdict = see(state)
         row.state, row.updated_at = pack(state), self._webhook.received_at
-        for name, value in finding.marks(self._shop.id, state.get("order") or {}).items():
-            setattr(row, name, value)
+        finding.mark(row, state.get("order") or {})
         for change in verdict.changes:
             self._event(change, order_id)
         if not verdict.changes:

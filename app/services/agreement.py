@@ -50,6 +50,7 @@ class Source:
     whole: bool  #: it tells an order exactly as its webhooks do
     overlap: timedelta  #: by how much a walk begins before the end of the last one
     reach: timedelta | None = None  #: how far back it can be asked
+    partial: bool = False  #: it hides a part of every order
     #: Adds to a body what the store did not tell and the ledger's facts of that order know.
     fill: Callable[[bytes, Facts], bytes] | None = None
 
@@ -126,11 +127,11 @@ def ledgers(session: Session, shop_id: int, orders: Sequence[str]) -> dict[str, 
 
 
 def trouble(session: Session, webhooks: Sequence[int]) -> dict[int, str]:
-    """Why rows came to nothing: not read, not understood, or another shop's."""
+    """Why rows came to nothing: not read, not understood, another shop's, or seen in part."""
     waiting = select(Webhook.id).where(Webhook.id.in_(webhooks), Webhook.state == WebhookState.PENDING)
     found = dict.fromkeys(session.scalars(waiting), "stored, but no worker has read it yet")
     wrong = select(Event.webhook_id, Event.state, Event.error).where(
-        Event.webhook_id.in_(webhooks), Event.state.in_((EventState.ERROR, EventState.QUARANTINED))
+        Event.webhook_id.in_(webhooks), Event.state.in_((EventState.ERROR, EventState.QUARANTINED, EventState.PARKED))
     )
     return found | {row: f"{state}: {error}" for row, state, error in session.execute(wrong)}
 

@@ -55,7 +55,7 @@ _SHOPIFY = (
     # refunds, payments, parcels
     " refunds refund_line_items refund_shipping_lines shipping_line_id subtotal subtotal_set subtotal_amount_set"
     " tax_amount tax_amount_set order_adjustments restock restock_type transactions total_unsettled_set fulfillments"
-    f" order_edit {_MONEY}"
+    f" order_edit hidden_by {_MONEY}"
 )
 _WOOCOMMERCE = (
     "id parent_id number status currency currency_symbol version prices_include_tax created_via action arg"

@@ -80,11 +80,17 @@ def _erased_since(known: Facts | None, order: Facts) -> bool:
 
 
 def see_refund(state: Facts, refund: Facts) -> Verdict:
-    """Take a refund that came by itself into ``state``."""
+    """Take a refund that came by itself into ``state``.
+
+    Args:
+        refund: with ``readings``, where it depends on the order's prices what it says: ``with_tax``, ``without_tax``.
+    """
     order = state.get("order")
+    refund = _right(order, refund)
     apart = state.setdefault("refunds", {})
     listed = {each["id"]: each for each in (order or {}).get("refunds", [])}
-    known = apart.get(refund["id"]) or listed.get(refund["id"])
+    alone = apart.get(refund["id"])
+    known = _right(order, alone) if alone else listed.get(refund["id"])
     early = order is None or bool(order.get("draft"))
     if known is not None and amount(refund["amount"]) <= amount(known["amount"]):
         return Verdict(reason="waits for its order" if early else "already known", parked=early)
@@ -122,6 +128,7 @@ def _with_lines(order: Facts, before: Facts | None) -> Facts:
 def _joined(order: Facts, apart: dict[str, Facts]) -> Facts:
     """``order`` with the refunds that came by themselves and are not in it yet, or with less money."""
     listed = {refund["id"]: refund for refund in order.get("refunds", [])}
+    apart = {id_: _right(order, refund) for id_, refund in apart.items()}
     missing = [
         refund
         for id_, refund in apart.items()
@@ -134,6 +141,15 @@ def _joined(order: Facts, apart: dict[str, Facts]) -> Facts:
     refunded = sum((amount(refund["amount"]) for refund in refunds), amount(None))
     full = order.get("refunded_in_full") or refunded >= amount(order["total"]) > 0
     return {**order, "refunds": refunds, "refunded": text(refunded), "refunded_in_full": bool(full)}
+
+
+def _right(order: Facts | None, refund: Facts) -> Facts:
+    """``refund`` as it reads with the order's prices; as it came, while the order is unknown."""
+    if order is None:
+        return refund
+    readings = refund.get("readings") or {}
+    name = "with_tax" if order.get("taxes_included") else "without_tax"
+    return readings.get(name) or {key: value for key, value in refund.items() if key != "readings"}
 
 
 def _changes(state: Facts, before: Facts | None, *, back: bool = False) -> list[Change]:

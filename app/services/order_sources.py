@@ -55,7 +55,8 @@ class OrderSources:
                 raise Failed(f"{_shopify_remedy(error)} {_SAFE}") from None
 
         reach = None if "all_orders" in scopes else shopify.REACH
-        return Source(fetch=fetch, whole=False, overlap=SHOPIFY_OVERLAP, reach=reach, fill=_fill)
+        hides = bool(allowed.wanting)
+        return Source(fetch=fetch, whole=False, overlap=SHOPIFY_OVERLAP, reach=reach, fill=_fill, partial=hides)
 
     def _woocommerce(self, shop: Shop, connection: Connection) -> Source:
         def fetch(since: datetime) -> Generator[list[Fetched], None, None]:

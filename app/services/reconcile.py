@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
@@ -27,6 +27,7 @@ from app.services.account import Accountant
 from app.services.agreement import SOURCE, Shown, Source, agree, filled, ledgers, parts, read, trouble
 from app.services.errors import Failed, NotFound
 from app.services.packing import compress
+from app.services.parked_orders import close, parked
 from connectors.base import Fetched
 from connectors.events import time_text
 
@@ -83,12 +84,16 @@ class Reconciler:
         shop, connection = self._connected(shop_id)
         walk = _Walk(shop, self._source(shop, connection), connection.generation)
         now = now or datetime.now(UTC)
-        start, clipped = _start(connection, walk.source, since, now)
+        waiting = self._waiting(walk) if since is None else {}
+        start, clipped = _start(connection, walk.source, since, waiting.values(), now)
         with closing(walk.source.fetch(start)) as pages:
             for page in pages:
                 self._take(walk, page)
         self._account(walk)
         unexplained = self._unexplained(walk)
+        if waiting and not unexplained:
+            with self._db.write() as session:
+                close(session, waiting)
         added, changed = self._events(walk)
         if start <= _earliest(connection, walk.source, now):
             self._move(walk)
@@ -137,6 +142,13 @@ class Reconciler:
                 f"shop {shop_id} has no connection to its store: connect the store first, see its setup page"
             )
         return shop, connection
+
+    def _waiting(self, walk: _Walk) -> dict[int, datetime]:
+        """Orders that were seen in part, where the store now shows the whole."""
+        if walk.source.partial:
+            return {}
+        with self._db.read() as session:
+            return parked(session, walk.shop.id)
 
     # taking in
 
@@ -236,9 +248,11 @@ def due(session: Session, now: datetime) -> list[int]:
     return list(session.scalars(wanted.order_by(Connection.reconcile_at).limit(MOST)))
 
 
-def _start(connection: Connection, source: Source, since: datetime | None, now: datetime) -> tuple[datetime, bool]:
-    """Where the walk begins, and whether the store's reach cut it off."""
-    start = since or _resume(connection, source)
+def _start(
+    connection: Connection, source: Source, since: datetime | None, waiting: Iterable[datetime], now: datetime
+) -> tuple[datetime, bool]:
+    """Where the walk begins, before all that waits for it, and whether the store's reach cut it off."""
+    start = since or min([_resume(connection, source), *waiting])
     if source.reach is None or start >= now - source.reach:
         return start, False
     return now - source.reach, True

@@ -47,9 +47,12 @@ class AdminUnavailable(AdminError):
 class AdminAnswer(AdminError):
     """Errors in the answer; ``data`` is what came beside them (fields that are not approved are null there)."""
 
-    def __init__(self, text: str, codes: Sequence[str] = (), data: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, text: str, codes: Sequence[str] = (), data: Mapping[str, Any] | None = None, fields: Sequence[str] = ()
+    ) -> None:
         super().__init__(text)
         self.codes = tuple(codes)
+        self.fields = tuple(fields)  #: what the errors are about, where they say so
         self.data = dict(data) if data else None
 
 
@@ -125,20 +128,29 @@ def _wrong(status: int, body: str) -> AdminError:
         answer = None
     answer = answer if isinstance(answer, dict) else {}
     errors = answer.get("errors")
-    codes = [_code(each) for each in errors] if isinstance(errors, list) else []
+    errors = errors if isinstance(errors, list) else []
+    codes = [_code(each) for each in errors]
     if "THROTTLED" in codes:
         return AdminUnavailable("throttled", _until_restored(answer))
     if "INTERNAL_SERVER_ERROR" in codes or "TIMEOUT" in codes:
         return AdminUnavailable("trouble at Shopify's")
     data = answer.get("data")
     told = ", ".join(sorted(set(codes))) or "no code"
-    return AdminAnswer(f"errors in the answer ({status}; {told})", codes, data if isinstance(data, dict) else None)
+    text, data = f"errors in the answer ({status}; {told})", data if isinstance(data, dict) else None
+    return AdminAnswer(text, codes, data, list(filter(None, map(_field, errors))))
 
 
 def _code(error: Any) -> str:
     extensions = error.get("extensions") if isinstance(error, dict) else None
     code = extensions.get("code") if isinstance(extensions, dict) else None
     return code if isinstance(code, str) and _CODE.fullmatch(code) else "UNKNOWN"
+
+
+def _field(error: Any) -> str | None:
+    """The field that an error is about, at the end of its path. Source: spec.graphql.org (response format, errors)"""
+    path = error.get("path") if isinstance(error, dict) else None
+    last = path[-1] if isinstance(path, list) and path else None
+    return last if isinstance(last, str) and _FIELD.fullmatch(last) else None
 
 
 def _until_restored(answer: Mapping[str, Any]) -> float | None:

@@ -33,6 +33,12 @@ class Allowed:
     customer: bool = True  #: read_customers
     products: bool = True  #: read_products: the ids of products and variants
 
+    @property
+    def wanting(self) -> tuple[str, ...]:
+        """The scopes that hide a part of every order."""
+        has = {"read_customers": self.customer, "read_products": self.products}
+        return tuple([scope for scope, granted in has.items() if not granted])
+
 
 def line_fields(allowed: Allowed) -> str:
     products = "product { id } variant { id }" if allowed.products else ""

@@ -1,9 +1,10 @@
 """An order as GraphQL tells it, in the shape of the webhook's body, so that one reader understands both. Pure.
 
 What GraphQL does not tell, and a webhook does: a tip that stands on a line of its own, the name of an order
-adjustment's kind, who placed the order and which products it holds where the app lacks the scopes for these, and the
-address of the status page. Sources: shopify.dev/docs/api/admin-graphql/latest/objects/Order and
-shopify.dev/docs/api/admin-rest/latest/resources/order, field by field.
+adjustment's kind, who placed the order and which products it holds where the app lacks the scopes for these (the
+body then names them in ``hidden_by``), and the address of the status page. Sources:
+shopify.dev/docs/api/admin-graphql/latest/objects/Order and shopify.dev/docs/api/admin-rest/latest/resources/order,
+field by field.
 """
 
 from __future__ import annotations
@@ -76,7 +77,8 @@ def webhook_body(order: JSON) -> JSON:
 def fill(body: JSON, known: JSON) -> JSON:
     """``body`` with what a shop hides from apps without certain scopes, from the facts of the order as it was known.
 
-    Without them an order that is known well would come back without its customer and its products.
+    Without them an order that is known well would come back without its customer and its products. What stays hidden
+    is a line that came since.
     """
     lines = {line["line_id"]: line for line in known.get("lines", [])}
     for line in body["line_items"]:
@@ -85,6 +87,8 @@ def fill(body: JSON, known: JSON) -> JSON:
             line[name] = line[name] or was.get(name)
     if not body["customer"] and known.get("customer_id"):
         body["customer"] = {"id": known["customer_id"]}
+    new = any(str(line["id"]) not in lines for line in body["line_items"])
+    body["hidden_by"] = [scope for scope in body.get("hidden_by", []) if scope == "read_products" and new]
     return body
 
 
@@ -246,10 +250,13 @@ def _refund_line(entry: JSON) -> JSON:
 
 
 def _adjustment(each: JSON) -> JSON:
-    """GraphQL names no kind but a reason; refunded shipping stands in ``refundShippingLines`` as well."""
+    """GraphQL names no kind: all reasons that there are tell of discrepancies, and refunded shipping has its own lines.
+
+    Source: shopify.dev/docs/api/admin-graphql/latest/enums/OrderAdjustmentDiscrepancyReason
+    """
     return {
         "id": number(each["id"]),
-        "kind": "shipping_refund" if each.get("reason") == "SHIPPING_REFUND" else "refund_discrepancy",
+        "kind": "refund_discrepancy",
         "reason": lower(each.get("reason")),
         "amount_set": bag(each.get("amountSet")),
         "tax_amount_set": bag(each.get("taxAmountSet")),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
-from connectors.events import ZERO, Refund, RefundLine
+from connectors.events import ZERO, Refund, RefundLine, RefundSeen
 from connectors.reading import Reader
 from connectors.shopify.amounts import (
     allocated,
@@ -35,9 +35,12 @@ def read_refunds(refunds: Reader, *, currency: str, taxes_included: bool) -> tup
     return tuple(sorted(found, key=lambda refund: (len(refund.id), refund.id)))
 
 
-def read_lone_refund(refund: Reader) -> Refund:
+def read_lone_refund(order_id: str, refund: Reader) -> RefundSeen:
     """A refund without its order, which alone would say its currency and whether its prices include tax."""
-    return read_refund(refund, currency=_currency_of(refund), taxes_included=_taxes_included_of(refund))
+    currency = _currency_of(refund)
+    with_tax, without_tax = (read_refund(refund, currency=currency, taxes_included=each) for each in (True, False))
+    likely = with_tax if _taxes_included_of(refund) else without_tax
+    return RefundSeen(order_id=order_id, refund=likely, with_tax=with_tax, without_tax=without_tax)
 
 
 def read_refund(refund: Reader, *, currency: str | None, taxes_included: bool) -> Refund:

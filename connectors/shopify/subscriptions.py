@@ -15,8 +15,8 @@ from connectors.shopify.admin import Admin, AdminAnswer, user_errors
 
 PATH = "/webhooks/shopify"  #: without a slash at its end, which would be answered by a redirect, a failure to Shopify
 
-#: Rights that these topics and the questions of the reconciliation need.
-SCOPES = ("read_fulfillments", "read_orders")
+#: Rights that these topics need, and those without which an order that is asked for hides its buyer and its products.
+SCOPES = ("read_customers", "read_fulfillments", "read_orders", "read_products")
 #: Declared in shopify.app.toml. ``orders/edited``, ``order_transactions/create`` and ``checkouts/delete`` are left out:
 #: what they tell comes with ``orders/updated``, or helps nobody.
 APP_TOPICS = (

@@ -39,7 +39,18 @@ def with_parts(**fields: Any) -> Refund:
 
 def test_a_refund_by_itself() -> None:
     found = seen("refunds/create", body_of("refunds_create__worked_a"))
-    assert found == RefundSeen(order_id="6100234500001", refund=WORKED_A)
+    assert isinstance(found, RefundSeen)
+    assert (found.order_id, found.refund, found.without_tax) == ("6100234500001", WORKED_A, WORKED_A)
+
+
+def test_a_refund_by_itself_reads_both_ways_because_only_its_order_tells_which() -> None:
+    found = seen("refunds/create", body_of("refunds_create__worked_a") | {"transactions": [paid_out("1", "USD")]})
+    assert isinstance(found, RefundSeen)
+    assert found.with_tax is not None
+    assert found.without_tax is not None
+    tax = found.without_tax.lines[0].tax
+    assert found.without_tax.lines[0].gross - found.with_tax.lines[0].gross == tax > 0
+    assert found.with_tax.amount < found.without_tax.amount
 
 
 def test_a_refund_inside_its_order_reads_the_same() -> None:

@@ -100,6 +100,21 @@ def test_a_refund_without_its_order_waits_and_then_comes_with_it() -> None:
     assert state["order"]["refunded"] == "30"
 
 
+@pytest.mark.parametrize(("taxes_included", "amount"), [(True, "0.37"), (False, "0.43")])
+@pytest.mark.parametrize("order_first", [True, False])
+def test_the_order_tells_how_a_lone_refund_is_to_be_read(taxes_included: bool, amount: str, order_first: bool) -> None:
+    readings = {"with_tax": refund(1, "0.37"), "without_tax": refund(1, "0.43")}
+    lone = {**refund(1, "0.43"), "readings": readings}
+    whole = order(paid=True, taxes_included=taxes_included)
+    state: Facts = {}
+    changes = ledger.see_order(state, whole, "a").changes if order_first else []
+    changes += ledger.see_refund(state, lone).changes
+    changes += ledger.see_order(state, whole, "a").changes if not order_first else []
+    told = [change.facts["refund"] for change in changes if change.kind is Kind.REFUNDED]
+    assert told == [refund(1, amount)]
+    assert (state["order"]["refunds"], state["order"]["refunded"]) == ([refund(1, amount)], amount)
+
+
 def test_a_refund_by_itself_and_inside_its_order_is_one_refund() -> None:
     state: Facts = {}
     ledger.see_order(state, order(paid=True), "a")

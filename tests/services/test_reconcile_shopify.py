@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from app import factory
-from app.models import Connection
+from app.models import Connection, Webhook
 from app.models import Shop as ShopRow
 from app.services import show
+from app.services.erase import remove_person
 from app.services.errors import Failed
+from app.services.packing import decompress
+from app.services.persons import from_request
 from app.simulators.shopify_platform import ShopifyPlatform
+from connectors.base import Names
+from connectors.events import facts
+from connectors.reading import parse
+from connectors.shopify.normalize import read_order
 from tests.rig import DOMAIN, Rig
 from tests.services.reconciling import connect
 
 SECRET = "a-secret-of-more-than-thirty-two-characters"
-SCOPES = ("read_orders", "read_customers", "read_products")
+TOML = tomllib.loads((Path(__file__).parent.parent.parent / "shopify.app.toml").read_text())
+SCOPES = tuple(TOML["access_scopes"]["scopes"].split(","))
+FEWER = ("read_fulfillments", "read_orders")
 WHOLE = ["order.placed", "order.paid", "order.fulfilled"]
 
 
@@ -54,6 +67,15 @@ class Shop:
     def run(self, since: datetime | None = None) -> dict[str, Any]:
         with closing(factory.create_shopify(self.config)) as shopify:
             return factory.create_reconciler(self.rig.parts, shopify).run(self.id, since, now=self.now)
+
+    def grant(self, scopes: Sequence[str]) -> None:
+        """Let the store grant other rights, and let us know of it."""
+        self.platform.change_scopes(DOMAIN, scopes)
+        with self.rig.db.write() as session:
+            session.get_one(Connection, self.id).scopes = list(scopes)
+
+    def parked(self) -> list[tuple[str, str]]:
+        return [(each["order"], each["error"]) for each in self.rig.events(state="parked")]
 
     def kinds(self) -> list[str]:
         return [each["kind"] for each in self.rig.events(state="understood")]
@@ -131,15 +153,106 @@ def test_what_the_scopes_hide_is_kept_from_what_was_known(shop: Shop) -> None:
     shop.rig.shopify("orders/create", body)
     shop.rig.account()
     known = shop.order(body["id"])
-    shop.platform.change_scopes(DOMAIN, ("read_orders",))
-    with shop.rig.db.write() as session:
-        session.get_one(Connection, shop.id).scopes = ["read_orders"]
+    shop.grant(("read_orders",))
     shop.platform.state.clock = lambda: time.time() + 60
     shop.platform.edit_order(DOMAIN, body["id"], note="gift", quiet=True)
     assert shop.run()["unexplained"] == []
     now = shop.order(body["id"])
     assert now["note"] == "gift"
     assert (now["customer_id"], now["lines"]) == (known["customer_id"], known["lines"])
+
+
+def test_with_the_rights_that_the_app_asks_for_an_order_first_seen_here_is_as_its_webhook_tells_it(shop: Shop) -> None:
+    told = [
+        shop.platform.place_order(
+            DOMAIN, quiet=True, until=until, want=lambda story: story.buyer.customer_id is not None and not story.tip
+        )
+        for until in ("created", "paid", "fulfilled", "refunded", "cancelled")
+    ]
+    assert shop.run()["unexplained"] == []
+    for body in told:
+        known = shop.order(body["id"])
+        assert known == facts(read_order(parse(json.dumps(body).encode()), Names()))
+        assert known["customer_id"] == str(body["customer"]["id"])
+        assert [line["product_id"] for line in known["lines"] if line["kind"] == "product"] == [
+            str(line["product_id"]) for line in body["line_items"]
+        ]
+
+
+HIDDEN = (
+    "hidden in part, because the store has not granted read_customers and read_products; its own webhook tells it whole"
+)
+
+
+def hide_one(shop: Shop) -> dict[str, Any]:
+    """An order of which we hear by asking alone, while the store grants less than the app asks for."""
+    shop.rig.switch_on(shop.id)
+    shop.grant(FEWER)
+    return shop.platform.place_order(
+        DOMAIN, quiet=True, want=lambda story: story.buyer.customer_id is not None and not story.tip
+    )
+
+
+def test_an_order_that_is_hidden_in_part_is_reported_as_such_and_not_sent_with_other_ids(shop: Shop) -> None:
+    body = hide_one(shop)
+    order = str(body["id"])
+    for _ in range(2):
+        found = shop.run()
+        assert (found["seen"], found["known"], found["added"]) == (1, 0, 0)
+        assert found["unexplained"] == [{"order": order, "reason": f"parked: {HIDDEN}"}]
+    assert (shop.parked(), shop.kinds(), shop.rig.deliveries()) == ([(order, HIDDEN)], [], [])
+
+
+def test_the_buyer_of_an_order_that_is_hidden_in_part_can_be_erased_and_it_stays_hidden(shop: Shop) -> None:
+    body = hide_one(shop)
+    shop.run()
+    with shop.rig.db.read() as session:
+        before = decompress(session.scalars(select(Webhook.body)).one()).decode()
+    assert body["email"] in before
+    person = from_request({"customer": {"id": body["customer"]["id"], "email": body["email"], "phone": None}})
+    remove_person(shop.rig.db, shop.rig.parts.vault, shop.id, person)
+    with shop.rig.db.read() as session:
+        after = decompress(session.scalars(select(Webhook.body)).one()).decode()
+    assert body["email"] not in after
+    assert json.loads(after)["hidden_by"] == ["read_customers", "read_products"]
+
+
+def test_its_own_webhook_tells_an_order_that_was_hidden(shop: Shop) -> None:
+    body = hide_one(shop)
+    shop.run()
+    shop.rig.shopify("orders/create", body)
+    shop.rig.account()
+    assert (shop.parked(), shop.kinds()) == ([], ["order.placed", "order.paid"])
+    assert shop.order(body["id"]) == facts(read_order(parse(json.dumps(body).encode()), Names()))
+    assert shop.run()["unexplained"] == []
+
+
+def test_an_order_that_was_hidden_is_asked_for_again_once_the_rights_are_granted(shop: Shop) -> None:
+    body = hide_one(shop)
+    shop.run()
+    shop.platform.state.clock = lambda: time.time() + 7200
+    later = shop.platform.place_order(DOMAIN, quiet=True)
+    shop.run()
+    assert [order for order, _ in shop.parked()] == [str(body["id"]), str(later["id"])]
+    shop.grant(SCOPES)
+    found = shop.run()
+    assert (found["seen"], found["unexplained"], shop.parked()) == (2, [], [])
+    assert shop.order(body["id"]) == facts(read_order(parse(json.dumps(body).encode()), Names()))
+    assert shop.kinds() == ["order.placed", "order.paid"] * 2
+    assert shop.run()["seen"] == 1  # from where the last walk ended
+
+
+def test_an_order_that_was_hidden_and_is_not_shown_any_more_is_let_go(shop: Shop) -> None:
+    body = hide_one(shop)
+    shop.run()
+    del shop.platform.shop(DOMAIN).orders[body["id"]]
+    shop.grant(SCOPES)
+    assert (shop.run()["seen"], shop.parked()) == (0, [])
+    (gone,) = shop.rig.events(state="ignored")
+    assert (gone["order"], gone["error"]) == (
+        str(body["id"]),
+        "hidden in part before, and not shown by the store any more",
+    )
 
 
 def test_nothing_older_than_sixty_days_is_asked_for_without_the_scope_for_it(shop: Shop) -> None:
