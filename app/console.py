@@ -78,6 +78,16 @@ def reconciliation(value: Mapping[str, Any]) -> str:
     return "\n".join([*lines, _part("unexplained", value["unexplained"])])
 
 
+def checkup(value: Mapping[str, Any]) -> str:
+    """How a connection stands, and each of its topics."""
+    report = value["report"]
+    topics = [{"topic": topic, **found} for topic, found in report.get("topics", {}).items()]
+    problem = report.get("problem") or report.get("why")
+    return page(
+        {**{name: each for name, each in value.items() if name != "report"}, "problem": problem, "topics": topics}
+    )
+
+
 def _compared(row: Mapping[str, Any]) -> list[str]:
     lines = [f"event {row['event']}: {row['kind']} of {row['order']}, rule {row['rule']}"]
     if "then" not in row or row["differences"]:

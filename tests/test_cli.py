@@ -104,7 +104,7 @@ def test_a_shop_is_added_once_and_found_by_number_domain_and_address(
     assert cli.json("shops", "add", platform, given) == {"shop": 1}
     (shop,) = cli.json("shops", "list")["shops"]
     assert shop == {
-        **{"shop": 1, "platform": platform, "domain": domain, "trouble": None},
+        **{"shop": 1, "platform": platform, "domain": domain, "trouble": None, "connection": None},
         "created_at": shop["created_at"],
     }
     for name in ("1", domain, domain.upper(), f"https://{domain}/"):

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select
 
 from app.db import Database
 from app.models import Connection, ConnectionState, Shop
-from app.services import audit
-from app.services.errors import Failed
+from app.services import audit, show
+from app.services.errors import Failed, NotFound
+
+_BROKEN = frozenset({"missing", "refused"})  #: states of topics of which nothing arrives
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +57,45 @@ class Connections:
         platform, _ = self._of(shop_id, "check")
         platform.check(shop_id, now)
 
+    def examine(self, shop_id: int, actor: str, now: datetime) -> dict[str, Any]:
+        """As `check`, where the store can be asked at all; and how the connection stands then.
+
+        Returns: ``shop``, ``platform``, ``domain``, what `show.connection` says, ``works`` (it is connected, the store
+            answered, no topic is missing or refused) and ``report``, the platform's own, of the last check.
+        Raises:
+            NotFound: there is no connection; Failed: it could not be looked at now.
+        """
+        shop, connection = self._standing(shop_id)
+        if "check" in self.actions(shop.platform, connection.state):
+            self.check(shop_id, actor, now)
+            shop, connection = self._standing(shop_id)
+            if connection.checked_at is None or connection.checked_at < now:
+                raise Failed(f"shop {shop_id} is being checked or connected anew just now: try again in two minutes")
+        return {
+            **{"shop": shop_id, "platform": shop.platform, "domain": shop.domain, "works": _works(connection)},
+            **show.connection(connection),
+            "report": connection.report or {},
+        }
+
     def disconnect(self, shop_id: int, actor: str, now: datetime) -> None:
         """End the connection; one that ended already stays so. Raises `Failed`."""
         platform, state = self._of(shop_id, "disconnect", ended_is_fine=True)
         if platform.disconnect and state != ConnectionState.ENDED:
             platform.disconnect(shop_id, actor, now)
+
+    def _standing(self, shop_id: int) -> tuple[Shop, Connection]:
+        wanted = select(Shop, Connection).outerjoin(Connection, Connection.shop_id == Shop.id)
+        with self._db.read() as session:
+            row = session.execute(wanted.where(Shop.id == shop_id, Shop.removed_at.is_(None))).one_or_none()
+        if row is None:
+            raise NotFound(f"there is no shop {shop_id} any more")
+        shop, connection = row
+        if connection is None:
+            raise NotFound(
+                f"shop {shop_id} ({shop.domain}) was added by hand, so there is no connection to look at:"
+                f" connect the store as docs/platforms/{shop.platform}.md says; what it has stays"
+            )
+        return shop, connection
 
     def _of(self, shop_id: int, action: str, *, ended_is_fine: bool = False) -> tuple[Platform, str]:
         wanted = select(Shop.platform, Connection.state).join(Connection, Connection.shop_id == Shop.id)
@@ -70,3 +107,10 @@ class Connections:
         if action not in self.actions(row.platform, row.state) and not fine:
             raise Failed(f"The connection cannot be changed like this now: it is {row.state}. Reload the page.")
         return self._platforms[row.platform], row.state
+
+
+def _works(connection: Connection) -> bool:
+    report = connection.report or {}
+    if connection.state != ConnectionState.CONNECTED or report.get("problem") or report.get("why"):
+        return False
+    return all(topic["state"] not in _BROKEN for topic in report.get("topics", {}).values())

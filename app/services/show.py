@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session, defer
 
 from app.models import (
     Attempt,
+    Connection,
     Delivery,
     DeliveryState,
     Endpoint,
@@ -34,22 +35,41 @@ def moment(value: datetime | None) -> str | None:
 
 
 def shops(session: Session) -> list[Row]:
-    rows = session.scalars(select(Shop).where(Shop.removed_at.is_(None)).order_by(Shop.id))
-    return [shop(row) for row in rows]
+    wanted = select(Shop, Connection).outerjoin(Connection, Connection.shop_id == Shop.id)
+    rows = session.execute(wanted.where(Shop.removed_at.is_(None)).order_by(Shop.id))
+    return [_shop(*row) for row in rows]
 
 
-def shop(row: Shop) -> Row:
+def shop(session: Session, row: Shop) -> Row:
+    return _shop(row, session.get(Connection, row.id))
+
+
+def _shop(row: Shop, reached: Connection | None) -> Row:
     return {
         "shop": row.id,
         "platform": row.platform,
         "domain": row.domain,
         "trouble": row.trouble,
         "created_at": moment(row.created_at),
+        "connection": connection(reached) if reached else None,
+    }
+
+
+def connection(row: Connection) -> Row:
+    """How a store is reached; no keys."""
+    return {
+        "state": row.state,
+        "trouble": row.trouble,
+        "checked_at": moment(row.checked_at),
+        "reconciled_to": moment(row.reconciled_to),
+        "missing_scopes": (row.report or {}).get("scopes", {}).get("missing", []),
     }
 
 
 def endpoints(session: Session, shop_row: Shop) -> list[Row]:
-    rows = session.scalars(select(Endpoint).where(Endpoint.shop_id == shop_row.id).order_by(Endpoint.id))
+    """Those in use; what a replaced one brings late is still taken."""
+    living = (Endpoint.shop_id == shop_row.id, Endpoint.retired_at.is_(None))
+    rows = session.scalars(select(Endpoint).where(*living).order_by(Endpoint.id))
     return [{"topic": row.topic, "url": f"/webhooks/woocommerce/{row.token}"} for row in rows]
 
 
