@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup run demo test check bench faults lock
+.PHONY: setup run demo test check bench faults texts lock
 
 setup: .venv/.ready
 
@@ -37,6 +37,14 @@ bench: setup
 # The long form of the fault tests; resumable, stop it at will.
 faults: setup
 	$(BIN)/python -m bench.faults
+
+# Collect the texts of the pages for translators, and bring the catalogues that are here up to date.
+TEXTS := app/web/translations
+texts: setup
+	@mkdir -p $(TEXTS)
+	$(BIN)/pybabel -q extract -F babel.cfg -k _l -k lazy_gettext --omit-header --no-location --sort-output -o $(TEXTS)/messages.pot .
+	@test -z "$(wildcard $(TEXTS)/*/LC_MESSAGES/*.po)" || $(BIN)/pybabel -q update -i $(TEXTS)/messages.pot -d $(TEXTS)
+	@test -z "$(wildcard $(TEXTS)/*/LC_MESSAGES/*.po)" || $(BIN)/pybabel -q compile -d $(TEXTS)
 
 # After changing pyproject.toml; needs uv.
 lock:

@@ -7,7 +7,7 @@ import contextlib
 import os
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
@@ -47,7 +47,7 @@ class Config:
     allow_private_networks: bool
     max_webhook_bytes: int
     metrics_token: str = field(repr=False)
-    trusted_proxies: int  #: how many of ours stand in front and each add to X-Forwarded-For
+    trusted_proxies: int  #: how many addresses at the end of X-Forwarded-For those in front of us added
     limit_factor: float
     log_level: str
     log_format: str
@@ -74,15 +74,16 @@ def read_config(environ: Mapping[str, str] | None = None, *, var: Path = Path("v
     env = source.choice("ENV", ("development", "production"), "development")
     production = env == "production"
     private = source.flag("ALLOW_PRIVATE_NETWORKS", refused=production)
+    shopify_secrets = _shopify_secrets(source)
     return Config(
         env=env,
         database_url=_database_url(source.text("DATABASE_URL"), production, var),
         broker_url=_broker_url(source.text("BROKER_URL")),
         public_url=_public_url(source.text("PUBLIC_URL"), production),
-        secret_key=_secret_key(source.text("SECRET_KEY"), production, var),
+        secret_key=_secret_key(source.text("SECRET_KEY"), production, var, others=shopify_secrets),
         encryption_keys=_encryption_keys(source.text("ENCRYPTION_KEYS"), production, var),
         shopify_api_key=source.text("SHOPIFY_API_KEY"),
-        shopify_secrets=_shopify_secrets(source),
+        shopify_secrets=shopify_secrets,
         shopify_api_version=source.text("SHOPIFY_API_VERSION") or "2026-10",
         shopify_code_grant=source.flag("SHOPIFY_CODE_GRANT", refused=False),
         shopify_admin_url=_shopify_admin_url(source.text("SHOPIFY_ADMIN_URL"), refused=production),
@@ -193,7 +194,10 @@ def _loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _secret_key(given: str, production: bool, var: Path) -> str:
+def _secret_key(given: str, production: bool, var: Path, *, others: Sequence[str]) -> str:
+    """``others``: what proves webhooks. A cookie that is signed with it could be sent to us as one."""
+    if given in others:
+        raise ConfigError("SECRET_KEY is also a secret of Shopify's: use another, for example 32 random bytes in hex")
     if given:
         if len(given) < 16:
             raise ConfigError("SECRET_KEY is too short: use at least 16 characters, for example 32 random bytes in hex")

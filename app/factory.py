@@ -11,7 +11,7 @@ from app import logs
 from app.config import Config
 from app.db import Database
 from app.providers.registry import PROVIDERS
-from app.services import woocommerce_check, woocommerce_disconnect, woocommerce_prove
+from app.services import tally, woocommerce_check, woocommerce_disconnect, woocommerce_prove
 from app.services.account import Accountant
 from app.services.budgets import Budgets
 from app.services.chores import Chores
@@ -31,19 +31,28 @@ from app.services.shopify_tokens import Tokens
 from app.services.shopify_walk import Walk
 from app.services.sign_in import purge
 from app.services.stores import Stores
-from app.services.upkeep import ONCE, Step, Upkeep, check_at_start, check_due
+from app.services.upkeep import ONCE, Step, Upkeep, Upkeeping, check_at_start, check_due
 from app.web import (
     access,
     connect_woocommerce,
+    deliveries,
     errors,
+    frame,
     home,
     limits,
     operations,
+    operator,
+    orders,
+    overview,
+    providers,
     refusals,
+    settings,
     shopify_app,
+    short,
     sign_in,
     store,
     storefront,
+    texts,
     webhooks,
 )
 from app.worker import Worker
@@ -109,8 +118,8 @@ def create_reconciler(parts: Parts, shopify: ShopifyClient) -> Reconciler:
     return Reconciler(parts.db, create_accountant(parts), sources)
 
 
-def create_upkeep(parts: Parts) -> Upkeep:
-    """What has to be looked after, with how often."""
+def create_upkeep(parts: Parts) -> Upkeeping:
+    """What has to be looked after, with how often. Each part has a thread: stores may be slow to answer."""
     db, stores, shopify = parts.db, create_stores(parts), create_shopify(parts.config)
     tokens = Tokens(db, parts.vault, shopify)
     connections = create_connections(parts, shopify)
@@ -118,20 +127,27 @@ def create_upkeep(parts: Parts) -> Upkeep:
     def check_connections(now: datetime) -> int:
         return check_due(db, lambda shop_id: connections.look_after(shop_id, now), now)
 
-    soon, minute, day = timedelta(seconds=5), timedelta(minutes=1), timedelta(days=1)
-    steps = [
-        Step(name="check at start", every=ONCE, work=lambda now: check_at_start(db, now)),
+    soon, minute, hour, day = timedelta(seconds=5), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+    here = [
         Step(name="chores", every=soon, work=Chores(db, parts.vault).work),
+        Step(name="tallies", every=hour, work=lambda now: tally.fill(db, now)),
+        Step(name="sign-ins", every=hour, work=lambda now: _purge(db, now)),
+    ]
+    waited_for = [
         Step(name="prove connections", every=soon, work=lambda now: woocommerce_prove.prove_due(stores, now)),
         Step(name="end connections", every=minute, work=lambda now: woocommerce_disconnect.end_due(stores, now)),
-        Step(name="check connections", every=soon, work=check_connections),
-        Step(name="reconcile", every=soon, work=create_reconciler(parts, shopify).run_due),
-        Step(name="sign-ins", every=timedelta(hours=1), work=lambda now: _purge(db, now)),
     ]
-    if shopify.configured:
-        steps.append(Step(name="eternal tokens", every=day, work=lambda _: tokens.end_eternal()))
-        steps.append(Step(name="tokens", every=day, work=tokens.keep_alive))
-    return Upkeep(steps, close=shopify.close)
+    checks = [
+        Step(name="check at start", every=ONCE, work=lambda now: check_at_start(db, now)),
+        Step(name="check connections", every=soon, work=check_connections),
+    ]
+    kept_alive = [
+        Step(name="eternal tokens", every=day, work=lambda _: tokens.end_eternal()),
+        Step(name="tokens", every=day, work=tokens.keep_alive),
+    ]
+    walks = [Step(name="reconcile", every=soon, work=create_reconciler(parts, shopify).run_due)]
+    parts_of_it = [here, waited_for, checks, walks, *([kept_alive] if shopify.configured else [])]
+    return Upkeeping(parts=[Upkeep(steps) for steps in parts_of_it], close=shopify.close)
 
 
 def _purge(db: Database, now: datetime) -> None:
@@ -144,13 +160,21 @@ def base_url(config: Config, target: Target) -> str:
     return PROVIDERS[target.provider].address(target.settings, config.provider_urls.get(target.provider))
 
 
-def create_connections(parts: Parts, shopify: ShopifyClient) -> Connections:
-    """What merchants can do to a connection from its page, while their browser waits."""
-    stores = create_stores(parts).hurried(PATIENCE)
+def create_connections(parts: Parts, shopify: ShopifyClient, *, patience: float | None = None) -> Connections:
+    """What can be done to a connection, whatever its platform.
+
+    Args:
+        patience: seconds that a WooCommerce store has in all, each time anew; for while a browser waits.
+    """
+    unhurried = create_stores(parts)
+
+    def stores() -> Stores:
+        return unhurried if patience is None else unhurried.hurried(patience)
+
     checker = Checker(parts.db, Tokens(parts.db, parts.vault, shopify), shopify)
     woocommerce = Platform(
-        check=lambda shop_id, now: woocommerce_check.check(stores, shop_id, now),
-        disconnect=lambda shop_id, actor, now: woocommerce_disconnect.disconnect(stores, shop_id, actor, now),
+        check=lambda shop_id, now: woocommerce_check.check(stores(), shop_id, now),
+        disconnect=lambda shop_id, actor, now: woocommerce_disconnect.disconnect(stores(), shop_id, actor, now),
         reconnects=True,
     )
     known = {"shopify": Platform(check=checker.check, disconnect=None, reconnects=False), "woocommerce": woocommerce}
@@ -171,10 +195,11 @@ def create_app(parts: Parts, worker: Worker | None = None) -> Flask:
     shopify = create_shopify(parts.config)
     app.extensions.update(
         config=parts.config,
-        connections=create_connections(parts, shopify),
+        connections=create_connections(parts, shopify, patience=PATIENCE),
         db=parts.db,
         intake=intake,
         link_sender=LinkSender(parts.db, create_mailer(parts.config)),
+        router=parts.router,
         receiver=Receiver(parts.db, intake, parts.config.cipher(), parts.config.shopify_secrets),
         stores=create_stores(parts),
         vault=parts.vault,
@@ -182,7 +207,12 @@ def create_app(parts: Parts, worker: Worker | None = None) -> Flask:
     access.init(app, parts.config)
     limits.init(app)
     errors.init(app)
-    for blueprint in (webhooks.bp, operations.bp, home.bp, sign_in.bp, store.bp, storefront.bp, connect_woocommerce.bp):
+    texts.init(app)
+    frame.init(app)
+    for blueprint in (
+        *(webhooks.bp, operations.bp, home.bp, sign_in.bp, store.bp, storefront.bp, connect_woocommerce.bp),
+        *(overview.bp, orders.bp, deliveries.bp, providers.bp, settings.bp, operator.bp, short.bp),
+    ):
         app.register_blueprint(blueprint)
     installer = Installer(parts.db, parts.vault, shopify)
     shopify_app.init(app, shopify, installer, Walk(parts.db, shopify, installer))

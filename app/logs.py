@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from datetime import UTC, datetime
 
@@ -31,8 +32,20 @@ def configure(config: Config) -> None:
     logging.basicConfig(level=config.log_level, handlers=[handler], force=True)
     # Connection pools name hosts and paths, which may hold ids.
     logging.getLogger("urllib3").setLevel(logging.ERROR)
+    for name in ("urllib3.connectionpool", "urllib3.util.retry"):  # whoever turns them on sees no keys in addresses
+        logging.getLogger(name).addFilter(_without_queries)
     for name in ("httpx", "httpcore"):
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("flask-limiter").setLevel(logging.WARNING)  # it names who was held back by their address
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+
+
+def _without_queries(record: logging.LogRecord) -> bool:
+    """Some stores take their keys in the query alone."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(_QUERY.sub("?...", each) if isinstance(each, str) else each for each in record.args)
+    return True
+
+
+_QUERY = re.compile(r"\?\S*")

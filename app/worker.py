@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from app.services.account import BATCH, Accountant
 from app.services.deliver import Deliverer
 from app.services.holds import end_leases, try_held
 from app.services.route import Router
-from app.services.upkeep import Upkeep
+from app.services.upkeep import Upkeep, Upkeeping
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ class Worker:
     """Runs the parts until stopped. `wake` tells it that there may be something to do."""
 
     def __init__(
-        self, db: Database, router: Router, accountant: Accountant, deliverer: Deliverer, upkeep: Upkeep
+        self, db: Database, router: Router, accountant: Accountant, deliverer: Deliverer, upkeep: Upkeeping
     ) -> None:
         self._db = db
         self._router = router
@@ -71,12 +72,18 @@ class Worker:
             ]
             for thread in threads:
                 thread.start()
-            looking_after = threading.Thread(target=self._look_after, name="upkeep", daemon=True)
-            looking_after.start()
+            looking_after = [
+                threading.Thread(target=self._look_after, args=(each,), name="upkeep", daemon=True)
+                for each in self._upkeep.parts
+            ]
+            for thread in looking_after:
+                thread.start()
             for thread in threads:
                 thread.join()
             # It may be asking a store: what it leaves undone falls due again.
-            looking_after.join(LAST_WORDS)
+            until = time.monotonic() + LAST_WORDS
+            for thread in looking_after:
+                thread.join(max(until - time.monotonic(), 0.0))
             self._upkeep.close()
 
     def _begin(self, stack: ExitStack) -> bool:
@@ -123,9 +130,9 @@ class Worker:
             if not more:
                 bell.wait(IDLE)
 
-    def _look_after(self) -> None:
+    def _look_after(self, upkeep: Upkeep) -> None:
         while not self._stop.is_set():
-            self._upkeep.work(datetime.now(UTC))
+            upkeep.work(lambda: datetime.now(UTC))
             self.wake()  # a reconciliation may have brought webhooks
             self._stop.wait(UPKEEP)
 

@@ -62,6 +62,7 @@ def _start(host_rules: Mapping[str, str], certificates: bool, profile: str) -> C
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = Chrome(options=options, service=ChromeService(executable_path=_found("chromedriver")))
     driver.set_page_load_timeout(30)
+    driver.implicitly_wait(2)  # a click has begun to load the next page when it returns, no more
     driver.set_script_timeout(15)
     return driver
 

@@ -166,6 +166,17 @@ REFUSED: list[tuple[dict[str, str], str]] = [
         {"SECRET_KEY": "0123456789abcde"},
         "SECRET_KEY is too short: use at least 16 characters, for example 32 random bytes in hex",
     ),
+    *(
+        (
+            {
+                "SECRET_KEY": given,
+                "SHOPIFY_API_SECRET": "shpss_current_one",
+                "SHOPIFY_API_SECRET_PREVIOUS": "shpss_older_one",
+            },
+            "SECRET_KEY is also a secret of Shopify's: use another, for example 32 random bytes in hex",
+        )
+        for given in ("shpss_current_one", "shpss_older_one")
+    ),
     ({"ENCRYPTION_KEYS": "x"}, NO_FERNET),
     ({"ENCRYPTION_KEYS": ","}, NO_FERNET),
     ({"ENCRYPTION_KEYS": f"{KEY},{KEY[:-5]}"}, NO_FERNET),

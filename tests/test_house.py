@@ -31,10 +31,12 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "app.factory": (*("app.web", "app.worker", "app.services", "app.db", "app.logs", "app.config", "app.providers"),),
     "app.serving": ("app.factory", "app.services.errors"),
     "app.demo": ("app.factory", "app.services", "app.models", "app.config", "app.providers"),
-    "app.cli": (
-        *("app.factory", "app.serving", "app.demo", "app.services", "app.models", "app.config", "app.logs"),
-        *("app.simulators", "mappings.errors", "app"),
+    "app.console": (),
+    "app.commands": (
+        *("app.commands", "app.factory", "app.serving", "app.demo", "app.services", "app.models", "app.config"),
+        *("app.logs", "app.console", "app.providers.registry", "app.simulators", "mappings.errors"),
     ),
+    "app.cli": ("app.commands",),
     "app": (),
     "wsgi": ("app.config", "app.factory"),
 }

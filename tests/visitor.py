@@ -89,24 +89,42 @@ class Visitor:
 
 
 class Forms(HTMLParser):
-    """The fields of each form in a page, by where the form leads."""
+    """The fields of each form in a page as a browser would send them, by where the form leads."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
         self.found: dict[str, dict[str, str]] = {}
         self._action: str | None = None
+        self._field = ""  #: the list or text area that is being read
         self.feed(page)
+        self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = dict(attrs)
         if tag == "form":
             self._action = given["action"]
-            self.found[self._action or ""] = {}
-        elif tag == "input" and self._action is not None:
-            self.found[self._action][given["name"] or ""] = given.get("value") or ""
+            self.found.setdefault(self._action or "", {})
+        elif self._action is None:
+            return
+        elif tag == "input":
+            if given.get("type") not in ("checkbox", "radio") or "checked" in given:
+                self.found[self._action][given["name"] or ""] = given.get("value") or ""
+        elif tag in ("select", "textarea"):
+            self._field = given["name"] or ""
+            if tag == "textarea":
+                self.found[self._action][self._field] = ""
+        elif tag == "option" and ("selected" in given or self._field not in self.found[self._action]):
+            self.found[self._action][self._field] = given.get("value") or ""
+
+    def handle_data(self, data: str) -> None:
+        if self._action is not None and self.lasttag == "textarea" and self._field:
+            text = data.replace("\r\n", "\n")
+            self.found[self._action][self._field] = text.removeprefix("\n").replace("\n", "\r\n")
 
     def handle_endtag(self, tag: str) -> None:
-        if tag == "form":
+        if tag in ("select", "textarea"):
+            self._field = ""
+        elif tag == "form":
             self._action = None
 
 

@@ -92,7 +92,8 @@ class Delivery(Base):
     since: Mapped[datetime] = mapped_column(Moment)  #: start of the retry horizon; moves when a hold ends
     leased_until: Mapped[datetime | None] = mapped_column(Moment)  #: a worker is at it until then
     doubt: Mapped[bool] = mapped_column(default=False)  #: an answer was lost: ask before sending again
-    effect: Mapped[dict[str, Any] | None] = mapped_column(JSON)  #: once accepted: what later deliveries must know
+    #: Once it was accepted, or may have been: what later deliveries must know.
+    effect: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     created_at: Mapped[datetime] = mapped_column(Moment)
     delivered_at: Mapped[datetime | None] = mapped_column(Moment)
 

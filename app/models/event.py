@@ -21,7 +21,7 @@ class EventState(StrEnum):
     PENDING = "pending"
     UNDERSTOOD = "understood"
     IGNORED = "ignored"
-    PARKED = "parked"  #: waits for something: a refund for its order, a privacy request for its handling
+    PARKED = "parked"  #: waits: a refund for its order, an order for rights to see it, a request for its handling
     QUARANTINED = "quarantined"  #: its body names another shop
     ERROR = "error"
 

@@ -33,7 +33,9 @@ class Setting:
     secret: bool = False  #: encrypted at rest, never shown again, never in ``options`` facts
     required: bool = False
     kind: str = "text"  #: text, choice, boolean, integer, table (text to text)
-    choices: tuple[tuple[str, str], ...] = ()  #: value and label, for ``choice``
+    choices: tuple[tuple[str, str], ...] = ()  #: value and label, for ``choice``; what a ``table`` may lead to
+    pattern: tuple[str, str] | None = None  #: regular expression of the whole text, and what to do where it is not met
+    between: tuple[int, int] | None = None  #: lowest and highest, for ``integer``
     default: Any = None
     advanced: bool = False  #: of use to few: shown folded
 

@@ -212,7 +212,7 @@ ESPUTNIK = Provider(
         "The key needs full access: eSputnik does not say which lower level covers orders.",
         "Every change of an order starts the automation that belongs to its new status in your eSputnik account.",
         "If eSputnik's own app or website script reports orders or carts too, they arrive twice.",
-        "Only delivered orders count as revenue: choose below when an order counts as delivered.",
+        "Only delivered orders count as revenue: choose in its settings when an order counts as delivered.",
         "One page of eSputnik's documentation names USD, EUR and UAH as the only currencies.",
     ),
 )

@@ -68,6 +68,7 @@ SETTINGS = (
         name="status_map",
         label="What the statuses become",
         kind="table",
+        choices=tuple((each, each) for each in STATUSES),
         default=STATUS_MAP,
         advanced=True,
         help="Left the shop's own status, or one of ours: unpaid, paid, partly_fulfilled, fulfilled, refunded, "

@@ -79,6 +79,7 @@ SETTINGS = (
         name="account_currency",
         label="Currency of the Gameball account",
         default="",
+        pattern=("[A-Za-z]{3}", "Enter three letters, for example EUR."),
         help="Three letters, for example EUR. Orders in another one are held. Leave empty to use the shop's currency.",
     ),
     Setting(
@@ -99,6 +100,7 @@ SETTINGS = (
         name="return_window_days",
         label="Days until points become final",
         kind="integer",
+        between=(0, 7300),
         default=None,
         advanced=True,
         help="0 to 7300. Leave empty to use the account's own.",

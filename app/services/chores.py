@@ -32,6 +32,7 @@ from app.services.show import moment
 log = logging.getLogger(__name__)
 
 BATCH = 100  #: chores looked at in one go
+AGAIN = timedelta(minutes=1)  #: after a failure
 GRACE = timedelta(hours=48)  #: Shopify asks to erase a shop so long after the uninstall
 _NANOSECONDS = re.compile(r"(\.\d{6})\d+")
 
@@ -72,6 +73,7 @@ class Chores:
         """
         self._db = db
         self._vault = vault
+        self._not_before: dict[int, datetime] = {}  #: chores that failed; after a restart all get their chance
         self._uninstalled = uninstalled
         self._scopes_changed = scopes_changed
 
@@ -81,7 +83,7 @@ class Chores:
         One that fails shows why, is tried again in the next round, and keeps nothing else from being done.
         """
         done = 0
-        for chore_id in self._waiting():
+        for chore_id in self._waiting(now):
             try:
                 self._do(self._read(chore_id), now)
                 done += 1
@@ -90,13 +92,17 @@ class Chores:
             except Exception as error:
                 log.exception("chore %d failed; trying again", chore_id)
                 self._show_failure(chore_id, error)
+                self._not_before[chore_id] = now + AGAIN
         data_request.expire(self._db, now)
         return done
 
-    def _waiting(self) -> list[int]:
+    def _waiting(self, now: datetime) -> list[int]:
+        """The next ones, past those that failed a moment ago: they must not keep the others from their turn."""
+        self._not_before = {id_: at for id_, at in self._not_before.items() if at > now}
+        wanted = select(Webhook.id).where(Webhook.state == WebhookState.TODO)
         with self._db.read() as session:
-            wanted = select(Webhook.id).where(Webhook.state == WebhookState.TODO)
-            return list(session.scalars(wanted.order_by(Webhook.id).limit(BATCH)))
+            ids = session.scalars(wanted.order_by(Webhook.id).limit(BATCH + len(self._not_before)))
+            return [id_ for id_ in ids if id_ not in self._not_before][:BATCH]
 
     def _read(self, chore_id: int) -> _Chore:
         with self._db.read() as session:

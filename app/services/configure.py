@@ -25,7 +25,7 @@ from app.models import (
     Shop,
 )
 from app.providers import http
-from app.providers.base import Provider, Setting
+from app.providers.base import Answer, Provider
 from app.providers.errors import DeliveryError, Unauthorized
 from app.providers.registry import PROVIDERS
 from app.services.errors import NotFound, Wrong
@@ -33,6 +33,7 @@ from app.services.holds import release
 from app.services.packing import unpack
 from app.services.route import Router, effective
 from app.services.secrets import Vault
+from app.services.setting_values import missing, read_settings, refuse
 from connectors.base import Names
 from mappings import files
 from mappings.engine import CompiledMapping
@@ -51,7 +52,7 @@ def add_shop(session: Session, platform: str, address: str, *, external_id: str 
     domain, url = _shopify_address(address) if platform == "shopify" else _woocommerce_address(address)
     shop = session.scalar(select(Shop).where(Shop.platform == platform, Shop.domain == domain))
     if shop is None:
-        number = _number(session)
+        number = new_number(session)
         shop = Shop(id=number, platform=platform, domain=domain, url=url, created_at=now(), settings={})
         session.add(shop)
     shop.removed_at = None
@@ -60,7 +61,7 @@ def add_shop(session: Session, platform: str, address: str, *, external_id: str 
     return shop
 
 
-def _number(session: Session) -> int | None:
+def new_number(session: Session) -> int | None:
     """A number that no shop ever had; None where the database sees to that by itself.
 
     SQLite gives the number of a deleted row out again, and receipts of an erased shop stand under its number for ever.
@@ -187,9 +188,9 @@ def set_destination(
         given: settings by name as typed; an empty text takes one back to its default.
         last_days: when switched on: also send what was understood in so many past days.
     Raises:
-        Wrong: an unknown setting, a value that cannot be, or a missing one where ``mode`` needs it.
+        WrongSettings: unknown settings, values that cannot be, and missing ones where ``mode`` needs them, all at once.
     """
-    values = {name: _typed(provider, name, text) for name, text in given.items()}
+    values, wrong = read_settings(provider, given)
     destination = find_destination(session, shop, provider)
     if destination is None:
         destination = Destination(
@@ -201,8 +202,8 @@ def set_destination(
     destination.secrets = vault.close(_merged(kept, {k: v for k, v in values.items() if k in hidden}))
     destination.options = _merged(destination.options, {k: v for k, v in values.items() if k not in hidden})
     wanted = Mode(mode) if mode else Mode(destination.mode)
-    if wanted is not Mode.OFF:
-        _complete(provider, {**destination.options, **vault.open(destination.secrets)})
+    whole = {**destination.options, **vault.open(destination.secrets)}
+    refuse(provider, wrong, missing(provider, whole) if wanted is not Mode.OFF else [])
     session.flush()
     _switch(session, destination, wanted)
     if last_days:
@@ -213,59 +214,6 @@ def set_destination(
 def _merged(kept: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     merged = {**kept, **given}
     return {name: value for name, value in merged.items() if value is not None}
-
-
-def _typed(provider: Provider, name: str, text: str) -> Any:
-    setting = next((each for each in provider.settings if each.name == name), None)
-    if setting is None:
-        names = ", ".join(each.name for each in provider.settings)
-        raise Wrong(f"{name}: {provider.title} has no such setting; it has {names}")
-    return read_setting(setting, text.strip())
-
-
-def read_setting(setting: Setting, text: str) -> Any:
-    """The typed value of what a person entered; None for nothing."""
-    if not text:
-        return None
-    match setting.kind:
-        case "boolean":
-            return _boolean(setting, text)
-        case "integer":
-            if not text.lstrip("-").isdecimal():
-                raise Wrong(f"{setting.name} is {text!r}: enter a whole number")
-            return int(text)
-        case "choice":
-            values = [value for value, _ in setting.choices]
-            if text not in values:
-                raise Wrong(f"{setting.name} is {text!r}: choose one of {', '.join(values)}")
-            return text
-        case "table":
-            return _table(setting, text)
-        case _:
-            if not text.isprintable():
-                raise Wrong(f"{setting.name} holds characters that cannot be sent: copy it again")
-            return text
-
-
-def _boolean(setting: Setting, text: str) -> bool:
-    known = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
-    if text.lower() not in known:
-        raise Wrong(f"{setting.name} is {text!r}: enter yes or no")
-    return known[text.lower()]
-
-
-def _table(setting: Setting, text: str) -> dict[str, str]:
-    """``processing=IN_PROGRESS, completed=DELIVERED``"""
-    pairs = [part.partition("=") for part in text.replace("\n", ",").split(",") if part.strip()]
-    if not all(key.strip() and equals and value.strip() for key, equals, value in pairs):
-        raise Wrong(f"{setting.name} is {text!r}: enter pairs like processing=IN_PROGRESS, separated by commas")
-    return {key.strip(): value.strip() for key, _, value in pairs}
-
-
-def _complete(provider: Provider, values: Mapping[str, Any]) -> None:
-    missing = [each.name for each in provider.settings if each.required and not values.get(each.name)]
-    if missing:
-        raise Wrong(f"{provider.title} cannot be switched on without {', '.join(missing)}")
 
 
 def _switch(session: Session, destination: Destination, mode: Mode) -> None:
@@ -298,16 +246,23 @@ def _catch_up(session: Session, router: Router, shop: Shop, destination: Destina
         if event.facts is not None:
             router.owe(session, destination, shop, event, unpack(event.facts), history=True)
     if destination.mode == Mode.LIVE:
-        session.execute(
-            update(Delivery)
-            .where(
-                Delivery.destination_id == destination.id,
-                Delivery.state == DeliveryState.SHADOW,
-                Delivery.created_at >= now() - timedelta(days=days),
-            )
-            .values(state=DeliveryState.PENDING, reason="collected in shadow mode", due_at=now(), since=now())
-            .execution_options(synchronize_session=False)
+        send_collected(session, destination, days)
+
+
+def send_collected(session: Session, destination: Destination, days: int) -> int:
+    """Send what shadow mode built in so many past days, and only that; return how many."""
+    collected = (
+        update(Delivery)
+        .where(
+            Delivery.shop_id == destination.shop_id,  # by an index: there is none of destinations and times
+            Delivery.destination_id == destination.id,
+            Delivery.state == DeliveryState.SHADOW,
+            Delivery.created_at >= now() - timedelta(days=days),
         )
+        .values(state=DeliveryState.PENDING, reason="collected in shadow mode", due_at=now(), since=now())
+    )
+    sent = session.execute(collected.execution_options(synchronize_session=False))
+    return int(sent.rowcount)  # type: ignore[attr-defined]
 
 
 def describe(session: Session, vault: Vault, destination: Destination) -> dict[str, Any]:
@@ -344,16 +299,17 @@ def ask_provider(
     if provider.test is None:
         return "unknown", f"{provider.title} has no call that changes nothing"
     probe = provider.test(settings)
+    answers: list[Answer] = []
     with http.new_session() as session:
         try:
             verdict = http.probe(
-                provider, probe, settings, base_url=base_url, session=session, allow_private=allow_private
+                provider, probe, settings, base_url=base_url, session=session, allow_private=allow_private, seen=answers
             )
         except Unauthorized as error:
             return "refused", str(error)
         except DeliveryError as error:
             return "unknown", str(error)
-    return verdict, probe.note
+    return verdict, probe.note if verdict == "accepted" else f"{provider.title} answered {http.describe(answers[-1])}"
 
 
 # mappings

@@ -268,6 +268,7 @@ class Deliverer:
             payload = _as_sent(session, delivery) or payload
             probe = PROVIDERS[target.provider].actions[delivery.action].resolve(payload, target.settings)
             if probe is None:
+                delivery.effect = prepared.effect  # should a person find it at the provider
                 finish(delivery, DeliveryState.UNKNOWN, "sent, and the answer was lost: look it up at the provider")
                 return
         delivery.attempts += 1

@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from app.models import Ledger
+from connectors.events import LIVE_NUMBER
+
 Facts = dict[str, Any]
 
 
@@ -13,11 +16,9 @@ def person(shop_id: int, email: str) -> str:
     return hashlib.sha256(f"{shop_id}:{email.strip().casefold()}".encode()).hexdigest()
 
 
-def marks(shop_id: int, order: Facts) -> dict[str, str | None]:
-    """The columns of a ledger by which its order is found."""
+def mark(row: Ledger, order: Facts) -> None:
+    """Set the columns by which ``order`` is found."""
     email = order.get("email")
-    return {
-        "number": order.get("number"),
-        "sprii": (order.get("sprii") or {}).get("value"),
-        "person": person(shop_id, email) if email else None,
-    }
+    row.number = order.get("number")
+    row.sprii = (order.get(LIVE_NUMBER) or {}).get("value")
+    row.person = person(row.shop_id, email) if email else None

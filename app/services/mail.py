@@ -1,4 +1,4 @@
-"""Mail: sign-in links, sent behind the answer.
+"""Mail: sign-in links and invitations, sent behind the answer.
 
 Whoever asks for a link gets the answer before anything is looked up or sent, so neither its text nor its time tells
 whether an address is known. A process that dies meanwhile loses a mail that can be asked for again.
@@ -41,6 +41,21 @@ If the page asks for a code, this is it:
 {token}
 
 If it was not you, do nothing: without this mail nobody can use the link.
+"""
+
+
+_INVITATION = """You are invited to see the store {domain} in Tillwire.
+Tillwire brings the orders of a store to its tracking services.
+
+Open this link and press "Sign in". It works once, for three days:
+
+{link}
+
+If the page asks for a code, this is it:
+
+{token}
+
+If you do not know the store, do nothing.
 """
 
 
@@ -97,22 +112,31 @@ class Mailer:
 
 
 class LinkSender:
-    """Takes addresses and mails each a link, one after the other, in a thread of its own."""
+    """Mails links, one after the other, in a thread of its own."""
 
     def __init__(self, db: Database, mailer: Mailer | None, now: Callable[[], datetime] = _now) -> None:
         """Without a mailer links are printed to standard error, for a developer at this machine."""
         self._db = db
         self._mailer = mailer
         self._now = now
-        self._waiting: queue.Queue[tuple[str, str] | None] = queue.Queue(MOST_WAITING)
+        self._waiting: queue.Queue[Callable[[], None] | None] = queue.Queue(MOST_WAITING)
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
 
     def ask(self, address: str, page: str) -> None:
         """Send a link to ``address`` soon. ``page`` is the full address of the page that takes the token."""
+        self._put(lambda: self._send_link(address, page))
+
+    def invite(self, address: str, page: str, token: str, domain: str) -> None:
+        """Send the link of an invitation soon. A mail that is lost can be sent again by inviting again."""
+        link, subject = f"{page}#{token}", f"See {domain} in Tillwire"
+        text = _INVITATION.format(domain=domain, link=link, token=token)
+        self._put(lambda: self._send(address, subject, text, link, "works once, for three days"))
+
+    def _put(self, letter: Callable[[], None]) -> None:
         self._start()
         try:
-            self._waiting.put_nowait((address, page))
+            self._waiting.put_nowait(letter)
         except queue.Full:
             log.error("%d people wait for sign-in mails already; one more was dropped", MOST_WAITING)
 
@@ -132,22 +156,27 @@ class LinkSender:
     def _run(self) -> None:
         while (each := self._waiting.get()) is not None:
             try:
-                self._send(*each)
+                each()
             except MailError as error:
                 log.error("a sign-in mail could not be sent (%s): see SMTP_URL", error)
             except Exception:  # the next address must not wait for a restart
                 log.exception("a sign-in link could not be made")
 
-    def _send(self, address: str, page: str) -> None:
+    def _send_link(self, address: str, page: str) -> None:
         with self._db.write() as session:
             token = sign_in.ask(session, address, self._now())
         if token is None:
             log.warning("an address asks for more sign-in links than it uses; no further mail was sent")
-        elif self._mailer is None:
-            sys.stderr.write(f"Sign in to Tillwire (works once, for 15 minutes): {page}#{token}\n")
+            return
+        text = _TEXT.format(link=f"{page}#{token}", token=token)
+        self._send(address, "Sign in to Tillwire", text, f"{page}#{token}", "works once, for 15 minutes")
+
+    def _send(self, address: str, subject: str, text: str, link: str, lifetime: str) -> None:
+        if self._mailer is None:
+            sys.stderr.write(f"{subject} ({lifetime}): {link}\n")
             sys.stderr.flush()
         else:
-            self._mailer.send(address, "Sign in to Tillwire", _TEXT.format(link=f"{page}#{token}", token=token))
+            self._mailer.send(address, subject, text)
 
 
 def _loopback(host: str) -> bool:

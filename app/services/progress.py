@@ -10,7 +10,19 @@ from typing import Any
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
-from app.models import Connection, ConnectionState, Delivery, DeliveryState, Destination, Event, Mode, Shop, Webhook
+from app.models import (
+    Connection,
+    ConnectionState,
+    Delivery,
+    DeliveryState,
+    Destination,
+    Event,
+    EventState,
+    Ledger,
+    Mode,
+    Shop,
+    Webhook,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +71,9 @@ def store_view(session: Session, shop: Shop) -> StoreView:
         report=(connection.report if connection else None) or {},
         arrived_at=arrived_at,
         arrived=arrived,
-        understood=session.scalar(_newest(Event.kind, table=Event, shop_id=shop.id)),
+        understood=session.scalar(
+            _newest(Event.kind, table=Event, shop_id=shop.id).where(Event.state == EventState.UNDERSTOOD)
+        ),
         steps=_steps(session, shop.id, connection, arrives=arrived_at is not None),
     )
 
@@ -67,11 +81,12 @@ def store_view(session: Session, shop: Shop) -> StoreView:
 def _steps(session: Session, shop_id: int, connection: Connection | None, *, arrives: bool) -> tuple[Step, ...]:
     """In the order in which a merchant takes them."""
     on = exists().where(Destination.shop_id == shop_id, Destination.mode == Mode.LIVE)
+    marked = exists().where(Ledger.shop_id == shop_id, Ledger.sprii.is_not(None))
     delivered = exists().where(Delivery.shop_id == shop_id, Delivery.state == DeliveryState.DELIVERED)
     return (
         Step("connected", connection.state == ConnectionState.CONNECTED if connection else arrives),
         Step("arriving", arrives),
-        Step("storefront", None),
+        Step("storefront", bool(session.scalar(select(marked))) or None),  # a shop without live sales has none
         Step("provider", bool(session.scalar(select(on)))),
         Step("delivered", bool(session.scalar(select(delivered)))),
     )

@@ -12,7 +12,9 @@ from sqlalchemy.orm import Session
 
 from app.models import Delivery, DeliveryState, Destination, Mode
 from app.providers.registry import PROVIDERS
+from app.services import audit
 from app.services.errors import NotFound, Wrong
+from app.services.settle import confirm
 
 OFF = "the destination is off"
 FINISHED = (
@@ -122,3 +124,23 @@ def _waiting(session: Session, ids: set[int]) -> dict[int, str]:
     rows = session.scalars(select(Destination).where(Destination.id.in_(ids)))
     reasons = {row.id: row.held or (OFF if row.mode == Mode.OFF else None) for row in rows}
     return {id_: reason for id_, reason in reasons.items() if reason}
+
+
+def settle_unknown(session: Session, delivery: Delivery, applied: bool, actor: str) -> None:
+    """A person looked up at the provider what became of a delivery whose answer was lost.
+
+    Args:
+        applied: the provider has it, so it counts as delivered; otherwise it is sent again, and counts once.
+        actor: as in the audit trail.
+    Raises:
+        Wrong: nothing is unknown of it (any more).
+    """
+    if delivery.state != DeliveryState.UNKNOWN:
+        raise Wrong("This delivery is not unknown any more: somebody settled it already. Nothing was changed.")
+    if applied:
+        confirm(session, delivery, "a person found it at the provider", datetime.now(UTC))
+    elif not replay(session, [delivery], force=True, dry_run=False)["replayed"]:
+        raise Wrong("The provider took a newer state of this order meanwhile, so this one is not sent again.")
+    change = {"delivery": delivery.id, "found": applied, "state": str(delivery.state)}
+    before = {"delivery": delivery.id, "state": str(DeliveryState.UNKNOWN)}
+    audit.record(session, shop_id=delivery.shop_id, actor=actor, action="settle delivery", before=before, after=change)

@@ -148,6 +148,7 @@ class Settler:
     def _ask_again(self, session: Session, delivery: Delivery, item: Item, reason: str, now: datetime) -> None:
         asked = select(func.count()).where(Attempt.delivery_id == delivery.id, Attempt.purpose == "ask")
         if (session.scalar(asked) or 0) >= ASKS:
+            delivery.effect = item.effect  # should a person find it at the provider
             finish(delivery, DeliveryState.UNKNOWN, "sent, the answer was lost, and asking the provider did not tell")
         else:
             self._again(delivery, reason, now, self._wait(item, None))
@@ -186,14 +187,12 @@ class Settler:
         if now + timedelta(seconds=wait) <= item.since + HORIZON:
             self._again(delivery, str(error), now, wait)
         else:
+            delivery.effect = item.effect if delivery.doubt else None
             finish(delivery, DeliveryState.UNKNOWN if delivery.doubt else DeliveryState.DEAD, str(error))
 
     def _accept(self, session: Session, delivery: Delivery, item: Item, note: str | None, now: datetime) -> None:
-        delivery.delivered_at = now
         delivery.effect = item.effect
-        delivery.doubt = False
-        finish(delivery, DeliveryState.DELIVERED, note)
-        _revive_reversals(session, delivery, now)
+        confirm(session, delivery, note, now)
         DELIVERY_SECONDS.labels(delivery.provider).observe((now - item.received_at).total_seconds())
 
     def _again(self, delivery: Delivery, reason: str, now: datetime, wait: float) -> None:
@@ -202,6 +201,14 @@ class Settler:
 
     def _wait(self, item: Item, retry_after: float | None) -> float:
         return backoff(item.attempts, retry_after, scale=self._scale)
+
+
+def confirm(session: Session, delivery: Delivery, note: str | None, now: datetime) -> None:
+    """The provider has it."""
+    delivery.delivered_at = now
+    delivery.doubt = False
+    finish(delivery, DeliveryState.DELIVERED, note)
+    _revive_reversals(session, delivery, now)
 
 
 def _revive_reversals(session: Session, delivery: Delivery, now: datetime) -> None:

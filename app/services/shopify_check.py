@@ -33,6 +33,12 @@ _NOT_APPROVED = (
     "Shopify shows this app no orders: it is not approved for protected customer data. Nothing arrives until it is. The"
     " operator has to ask for the approval in the Partner Dashboard."
 )
+#: No webhook needs these, and what they lack meanwhile is reported when they are granted.
+_TO_COMPLETE = frozenset({"read_customers", "read_products"})
+_COMPLETES = (
+    "an order whose webhook Shopify lost cannot be seen whole, and is not reported until they are granted; all others"
+    " are"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,8 +221,9 @@ def _problem(found: _Found) -> str | None:
     """What the merchant or the operator must mend; None where nothing is to be mended."""
     if found.missing:
         rights = ", ".join(found.missing)
+        means = _COMPLETES if _TO_COMPLETE.issuperset(found.missing) else "not everything arrives"
         return (
-            f"The store has not granted the rights {rights}, so not everything arrives. What arrived is safe. Open"
+            f"The store has not granted the rights {rights}, so {means}. What arrived is safe. Open"
             " Tillwire in the Shopify admin and accept the rights it asks for."
         )
     return None if found.approved else _NOT_APPROVED

@@ -118,6 +118,8 @@ class Installer:
         actor: str,
     ) -> None:
         before = {"state": connection.state, "generation": connection.generation}
+        if connection.generation and connection.reconciled_to is None:
+            connection.reconciled_to = connection.installed_at  # what no walk has seen since then is still missing
         for name, value in sealed(self._vault, grant).items():
             setattr(connection, name, value)
         connection.scopes = list(facts.scopes)
@@ -164,7 +166,8 @@ def _opened(domain: str) -> Any:
 def _rows(session: Session, domain: str, now: datetime) -> tuple[Shop, Connection]:
     """The shop and its connection, locked; made where there are none. Two installs at once find the same rows."""
     shop_row = {"platform": "shopify", "domain": domain, "url": f"https://{domain}", "settings": {}, "created_at": now}
-    _insert(session, Shop, shop_row)
+    number = configure.new_number(session)
+    _insert(session, Shop, shop_row if number is None else {"id": number, **shop_row})
     wanted = select(Shop).where(Shop.platform == "shopify", Shop.domain == domain)
     shop = session.scalars(wanted.with_for_update()).one()
     row = {"shop_id": shop.id, "state": ConnectionState.UNPROVEN, "scopes": [], "generation": 0, "installed_at": now}

@@ -161,7 +161,7 @@ class Tokens:
             if kept.access_token != rejected and kept.expires_at > now + MARGIN:
                 return kept.access_token
             usable = kept.access_token != rejected and kept.expires_at > now
-            lease = self._claim(kept, now)
+            lease = self._claim(kept, now, usable)
             if lease is not None:
                 fresh = self._refresh(kept, lease, usable)
                 if fresh is not None:
@@ -195,12 +195,14 @@ class Tokens:
             expires_at=connection.expires_at or _LONG_AGO,
         )
 
-    def _claim(self, kept: _Kept, now: datetime) -> datetime | None:
+    def _claim(self, kept: _Kept, now: datetime, usable: bool) -> datetime | None:
         """Become the one who refreshes these very tokens; None while another one is."""
         lease = now + LEASE
+        # What Shopify refused is over for everybody, also where no other token comes of this.
+        values = {"refreshing_until": lease} if usable else {"refreshing_until": lease, "expires_at": now}
         free = or_(Connection.refreshing_until.is_(None), Connection.refreshing_until <= now)
         with self._db.begin() as connection:
-            claimed = connection.execute(update(Connection).where(*_same(kept), free).values(refreshing_until=lease))
+            claimed = connection.execute(update(Connection).where(*_same(kept), free).values(**values))
             return lease if _count(claimed) else None
 
     def _refresh(self, kept: _Kept, lease: datetime, usable: bool) -> str | None:

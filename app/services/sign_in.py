@@ -20,6 +20,7 @@ from app.services.errors import Wrong
 
 LINK_LIFETIME = timedelta(minutes=15)
 OPERATOR_LINK_LIFETIME = timedelta(minutes=5)
+INVITATION_LIFETIME = timedelta(days=3)  #: whoever is invited did not ask for it, and may read it on another day
 MOST_LINKS = 3  #: unused ones of one address at a time: how many mails a stranger can cause in `LINK_LIFETIME`
 
 IDLE = timedelta(hours=12)  #: a session that nobody uses for so long ends
@@ -53,7 +54,8 @@ def fingerprint(token: str) -> str:
 
 def ask(session: Session, email: str, now: datetime) -> str | None:
     """Make a link for ``email`` and return its token; None while enough of them are unused. Makes no account."""
-    unused = (SignInLink.email == email, SignInLink.used_at.is_(None), SignInLink.expires_at > now)
+    mine = (SignInLink.email == email, SignInLink.shop_id.is_(None))  # invitations come on top
+    unused = (*mine, SignInLink.used_at.is_(None), SignInLink.expires_at > now)
     if (session.scalar(select(func.count()).where(*unused)) or 0) >= MOST_LINKS:
         return None
     return _new_link(session, now, LINK_LIFETIME, email=email)
@@ -64,6 +66,18 @@ def open_shop(session: Session, shop: Shop, now: datetime) -> str:
     token = _new_link(session, now, OPERATOR_LINK_LIFETIME, shop_id=shop.id)
     audit.record(session, shop_id=shop.id, actor=OPERATOR, action="make sign-in link")
     return token
+
+
+def open_all(session: Session, now: datetime) -> str:
+    """Make the operator's link to the page of all shops and return its token."""
+    token = _new_link(session, now, OPERATOR_LINK_LIFETIME)
+    audit.record(session, shop_id=None, actor=OPERATOR, action="make sign-in link")
+    return token
+
+
+def invite(session: Session, email: str, shop_id: int, now: datetime) -> str:
+    """Make a link that signs ``email`` in and gives that account the right to a shop; return its token."""
+    return _new_link(session, now, INVITATION_LIFETIME, email=email, shop_id=shop_id)
 
 
 def use_link(session: Session, token: str, now: datetime) -> str:
@@ -87,6 +101,9 @@ def use_link(session: Session, token: str, now: datetime) -> str:
         return _open_for_operator(session, shop_id, now)
     account_id = accounts.find_or_add(session, email, now)
     actor = f"account:{account_id}"
+    if shop_id is not None:
+        accounts.join(session, account_id, shop_id, now)
+        audit.record(session, shop_id=shop_id, actor=actor, action="accept invitation")
     audit.record(session, shop_id=None, actor=actor, action="sign in")
     return start(session, actor, now, LONGEST, account_id=account_id)
 

@@ -37,16 +37,18 @@ class Step:
 
 
 class Upkeep:
-    """Runs each step when it is due; one that fails is logged and tried again when it is due the next time."""
+    """Runs each step when it is due; one that fails is logged and tried again when it is due the next time.
 
-    def __init__(self, steps: Sequence[Step], *, close: Callable[[], None] = lambda: None) -> None:
-        """``close`` gives back what the steps hold open, once they have ended."""
+    Its steps take turns: what may wait for stores belongs into another one than what somebody waits for.
+    """
+
+    def __init__(self, steps: Sequence[Step]) -> None:
         self._steps = steps
-        self.close = close
         self._next: dict[str, datetime] = {}
 
-    def work(self, now: datetime) -> None:
+    def work(self, clock: Callable[[], datetime]) -> None:
         for step in self._steps:
+            now = clock()  # of each step: the one before may have taken long
             if self._next.get(step.name, now) > now:
                 continue
             self._next[step.name] = _NEVER if step.every is ONCE else now + step.every
@@ -54,6 +56,14 @@ class Upkeep:
                 step.work(now)
             except Exception:
                 log.exception("upkeep: %s failed; trying again later", step.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upkeeping:
+    """All that is looked after, in parts that do not wait for each other; each runs in a thread of its own."""
+
+    parts: Sequence[Upkeep]
+    close: Callable[[], None]  #: gives back what the parts hold open, once they have ended
 
 
 def check_at_start(db: Database, now: datetime) -> None:

@@ -177,6 +177,8 @@ def _install(
         session.add(connection)
     else:
         before = {"state": connection.state, "keys": "set" if connection.secrets else "not set"}
+        # What no walk has seen since then is still missing.
+        connection.reconciled_to = connection.reconciled_to or connection.installed_at
     shop.url, shop.trouble = url, None
     connection.state, connection.trouble = ConnectionState.CONNECTED, None
     connection.secrets, connection.auth, connection.scopes = sealed, auth, [SCOPE]

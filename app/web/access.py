@@ -140,12 +140,13 @@ def current_shop() -> int:
 
     Somebody else's shop, one that was removed and one that never was get the same answer: 404.
     """
-    mine = [shop.id for shop in visible_shops()]
+    mine = {shop.id: shop for shop in visible_shops()}
     wanted = (request.view_args or {}).get("shop_id")
     if wanted is None and len(mine) == 1:
-        return mine[0]
+        (wanted,) = mine
     if wanted not in mine:
         abort(404)
+    g.shop = mine[wanted]
     return int(wanted)
 
 

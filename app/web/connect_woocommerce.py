@@ -84,14 +84,14 @@ def come_back() -> ResponseReturnValue:
     return redirect(url_for("connect_woocommerce.attempt", attempt_id=attempt.id), 303)
 
 
-@bp.get("/connect/woocommerce/attempts/<int:attempt_id>")
+@bp.get(f"/connect/woocommerce/attempts/<int(max={2**63 - 1}):attempt_id>")  # what a database can look for
 @limiter.limit(limits.LOOK)
 def attempt(attempt_id: int) -> ResponseReturnValue:
     """How it went; looks again by itself while the keys are on their way or the store does not answer."""
     account_id = g.access.account_id
     found = woocommerce_connect.look_again(_stores().hurried(WAIT_MORE), account_id, attempt_id, datetime.now(UTC))
     if found.shop_id is not None:
-        return redirect(page_url("store.show", shop_id=found.shop_id), 303)
+        return redirect(page_url("overview.show", shop_id=found.shop_id), 303)
     if found.error is not None:
         return render_template("connect/failed.html", attempt=found)
     return render_template("connect/waiting.html", attempt=found)
@@ -121,7 +121,7 @@ def connect_by_hand() -> ResponseReturnValue:
         shop_id = by_hand(_stores().hurried(WAIT), g.access.account_id, typed, key, secret, datetime.now(UTC))
     except Wrong as error:
         return render_template("connect/manual.html", address=typed, keys_url=keys_url, error=str(error)), 400
-    return redirect(page_url("store.show", shop_id=shop_id), 303)
+    return redirect(page_url("overview.show", shop_id=shop_id), 303)
 
 
 def _keys_url(typed: str) -> str:

@@ -43,7 +43,7 @@ def policy(*, form_action: str = "'self'") -> str:
         form_action: where forms may lead, redirects of their answers included.
     """
     return (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
         f" form-action {form_action}; base-uri 'none'; frame-ancestors 'none'"
     )
 

@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 from app.config import Config
 from app.db import Database
 from app.providers.registry import PROVIDERS
-from app.services import progress, show
+from app.services import progress, show, sign_in
 from app.web import access, guard, operations
 from app.web.access import page_url
 
@@ -33,9 +33,11 @@ def _stores() -> ResponseReturnValue:
     """All of an account's; whoever may see one store only is led there."""
     shops = access.visible_shops()
     if g.access.account_id is None:
+        if g.access.actor == sign_in.OPERATOR and g.access.shop_id is None:
+            return redirect(url_for("operator.index"), 303)
         if not shops:
             abort(404)
-        return redirect(page_url("store.show", shop_id=shops[0].id), 303)
+        return redirect(page_url("overview.show", shop_id=shops[0].id), 303)
     db: Database = current_app.extensions["db"]
     with db.read() as session:
         states = progress.states(session, shops)

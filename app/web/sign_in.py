@@ -24,14 +24,14 @@ _seldom = limiter.limit(limits.SIGN_IN)
 
 @bp.get("/sign-in")
 def form() -> ResponseReturnValue:
-    return render_template("sign_in/form.html", mail=_link_page() is not None)
+    return render_template("sign_in/form.html", mail=link_page() is not None)
 
 
 @bp.post("/sign-in")
 @_seldom
 def ask() -> ResponseReturnValue:
     """The answer is the same for every address, and nothing is looked up before it is given."""
-    page = _link_page()
+    page = link_page()
     if page is None:
         current_app.logger.error("nobody can sign in by mail: set SMTP_URL, MAIL_FROM and PUBLIC_URL")
         return render_template("sign_in/form.html", mail=False), 503
@@ -107,7 +107,7 @@ def _begin(token: str) -> ResponseReturnValue:
     return redirect(url_for("home.index"), 303)
 
 
-def _link_page() -> str | None:
+def link_page() -> str | None:
     """Where mailed links lead; None while no mail can be sent.
 
     Never taken from the request where mail is sent: whoever asks could have a link sent that leads to them.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import time
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -13,6 +15,8 @@ from prometheus_client import Counter
 
 from app.metrics import WEBHOOK_SECONDS, WEBHOOKS
 from app.services.receive import NotConfigured, NotStorable, Receiver, Unproven
+
+log = logging.getLogger(__name__)
 
 bp = Blueprint("webhooks", __name__)
 
@@ -37,6 +41,7 @@ def _answer(platform: str, receive: Callable[[Receiver, Mapping[str, str], bytes
     try:
         result, status = receive(receiver, headers, body), 200
     except Unproven:
+        log.info("not proven: %d bytes for %s, SHA-256 %.12s", len(body), platform, hashlib.sha256(body).hexdigest())
         result, status = "unproven", 401
     except NotConfigured:
         result, status = "not configured", 503

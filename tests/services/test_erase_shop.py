@@ -24,6 +24,7 @@ from app.models import (
     Shop,
     SignIn,
     SignInLink,
+    Tally,
 )
 from app.services import erase_shop
 from app.services.erase import UnderWay
@@ -66,6 +67,7 @@ def fill(rig: Rig, number: int) -> int:
                 LinkKey(**common, name=f"k{number}", secret="x"),
                 Export(**common, dedup_key=f"e{number}", content="x", expires_at=NOW),
                 MappingVersion(**common, provider="sprii", version=1, text=""),
+                Tally(shop_id=shop, day="2026-11-21", provider="sprii", state="delivered", number=1),
             ]
         )
     return shop

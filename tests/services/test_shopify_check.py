@@ -15,7 +15,7 @@ from app.services.errors import NotFound
 from app.services.packing import compress
 from app.services.shopify_troubles import FORBIDDEN, REOPEN, WRONG_CLIENT
 from app.simulators.shopify_state import Subscription
-from connectors.shopify.subscriptions import APP_TOPICS, COMPLIANCE_TOPICS
+from connectors.shopify.subscriptions import APP_TOPICS, COMPLIANCE_TOPICS, SCOPES
 from tests.shopify_store import DOMAIN, PUBLIC, Store
 
 URI = f"{PUBLIC}/webhooks/shopify"
@@ -57,7 +57,7 @@ def test_a_sound_connection_is_reported_whole(store: Store) -> None:
         "at": now.isoformat(timespec="seconds"),
         "problem": None,
         "api_version": {"wanted": "2026-10", "answered": "2026-10"},
-        "scopes": {"granted": ["read_fulfillments", "read_orders"], "missing": []},
+        "scopes": {"granted": [*SCOPES], "missing": []},
         "protected_data": True,
         "topics": {
             topic: {"state": "ok", "owner": "app", "why": NONE_YET, "last_event_at": None}
@@ -72,9 +72,10 @@ def test_a_sound_connection_is_reported_whole(store: Store) -> None:
 
 
 def test_a_missing_scope_says_which_topics_it_keeps_away(store: Store) -> None:
-    store.platform.change_scopes(DOMAIN, ["read_orders"])
+    granted = ["read_customers", "read_orders", "read_products"]
+    store.platform.change_scopes(DOMAIN, granted)
     report = check(store)
-    assert report["scopes"] == {"granted": ["read_orders"], "missing": ["read_fulfillments"]}
+    assert report["scopes"] == {"granted": granted, "missing": ["read_fulfillments"]}
     assert report["topics"]["orders/create"]["state"] == "ok"
     assert report["topics"]["fulfillments/create"] == {
         "state": "missing",
@@ -86,11 +87,26 @@ def test_a_missing_scope_says_which_topics_it_keeps_away(store: Store) -> None:
     connection = store.connection()
     assert connection.state == ConnectionState.ATTENTION
     assert connection.trouble == report["problem"]
-    assert str(connection.trouble).startswith("The store has not granted the rights read_fulfillments")
-    assert connection.scopes == ["read_orders"]
-    store.platform.change_scopes(DOMAIN, ["read_orders", "write_fulfillments"])
+    assert str(connection.trouble).startswith(
+        "The store has not granted the rights read_fulfillments, so not everything arrives."
+    )
+    assert connection.scopes == granted
+    store.platform.change_scopes(DOMAIN, [*granted, "write_fulfillments"])
     assert check(store)["problem"] is None
     assert (store.connection().state, store.connection().trouble) == (ConnectionState.CONNECTED, None)
+
+
+def test_a_store_that_grants_less_to_read_is_told_what_that_means_and_every_topic_works(store: Store) -> None:
+    store.platform.change_scopes(DOMAIN, ["read_fulfillments", "read_orders"])
+    report = check(store)
+    assert report["scopes"]["missing"] == ["read_customers", "read_products"]
+    assert {entry["state"] for entry in report["topics"].values()} == {"ok"}
+    assert report["problem"] == (
+        "The store has not granted the rights read_customers, read_products, so an order whose webhook Shopify lost"
+        " cannot be seen whole, and is not reported until they are granted; all others are. What arrived is safe. Open"
+        " Tillwire in the Shopify admin and accept the rights it asks for."
+    )
+    assert store.connection().state == ConnectionState.ATTENTION
 
 
 def test_without_approval_for_protected_data_every_order_topic_says_so(store: Store) -> None:
@@ -105,7 +121,7 @@ def test_without_approval_for_protected_data_every_order_topic_says_so(store: St
 
 
 def test_without_the_right_to_orders_the_approval_is_not_in_doubt(store: Store) -> None:
-    store.platform.change_scopes(DOMAIN, ["read_fulfillments"])
+    store.platform.change_scopes(DOMAIN, [each for each in SCOPES if each != "read_orders"])
     report = check(store)
     assert (report["scopes"]["missing"], report["protected_data"]) == (["read_orders"], True)
 

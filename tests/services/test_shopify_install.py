@@ -14,12 +14,14 @@ from sqlalchemy import func, select
 from app.db import Database
 from app.models import Connection, ConnectionState, Destination, Mode, Shop
 from app.services import configure, shopify_install
+from app.services.erase_shop import erase_shop
 from app.services.errors import Failed
 from app.services.shopify_install import Stale, scopes_changed, uninstalled
 from app.services.shopify_troubles import FORBIDDEN, REMOVED, REOPEN, WRONG_CLIENT
 from tests.shopify_store import DOMAIN, NUMBER, Store
 
 STAFF = "shopify:87000000001"
+ASKED_FOR = ["read_customers", "read_fulfillments", "read_orders", "read_products"]
 FACTS = {"currency": "DKK", "timezone": "Europe/Copenhagen", "plan": "Basic"}
 
 
@@ -53,7 +55,7 @@ def test_the_first_opening_connects_an_unknown_shop(store: Store) -> None:
     assert (shop.id, shop.platform, shop.domain, shop.url) == (shop_id, "shopify", DOMAIN, f"https://{DOMAIN}")
     assert (shop.external_id, shop.settings) == (str(NUMBER), {"facts": FACTS})
     assert (connection.state, connection.trouble, connection.generation) == (ConnectionState.CONNECTED, None, 1)
-    assert connection.scopes == ["read_fulfillments", "read_orders"]
+    assert connection.scopes == ASKED_FOR
     assert before <= connection.installed_at <= store.now()
     assert connection.check_at == connection.reconcile_at == connection.installed_at
     assert sorted(store.secrets()) == ["access_token", "refresh_token"]
@@ -62,7 +64,7 @@ def test_the_first_opening_connects_an_unknown_shop(store: Store) -> None:
             STAFF,
             "connect store",
             {"state": "unproven", "generation": 0},
-            {"state": "connected", "generation": 1, "scopes": ["read_fulfillments", "read_orders"]},
+            {"state": "connected", "generation": 1, "scopes": ASKED_FOR},
         )
     ]
     assert store.platform.sentences() == []
@@ -322,6 +324,32 @@ def test_a_shop_without_connection_is_paused(store: Store) -> None:
     assert modes(store) == {"sprii": ("off", 1)}
 
 
+def test_what_was_never_walked_through_is_still_to_be_seen_after_another_install(store: Store) -> None:
+    store.installed()
+    assert store.connection().reconciled_to is None
+    first = store.now() - timedelta(days=3)
+    store.set(installed_at=first)
+    for _ in range(2):
+        store.set(state=ConnectionState.REOPEN)
+        store.open()
+    assert store.connection().installed_at > first + timedelta(days=2)
+    assert store.connection().reconciled_to == first
+
+
+def test_how_far_a_store_was_seen_stays_after_another_install(store: Store) -> None:
+    store.installed()
+    seen = store.now()
+    store.set(state=ConnectionState.REOPEN, reconciled_to=seen)
+    store.open()
+    assert store.connection().reconciled_to == seen
+
+
+def test_the_number_of_an_erased_shop_is_not_given_to_another(store: Store) -> None:
+    shop = store.installed()
+    receipt = erase_shop(store.db, shop, store.now(), actor="shopify")
+    assert (receipt.shop_id, store.open() > shop) == (shop, True)
+
+
 # scopes
 
 
@@ -335,8 +363,8 @@ def test_changed_scopes_are_noted_and_checked_soon(store: Store) -> None:
     assert store.audit()[-1] == (
         "shopify",
         "change scopes",
-        {"scopes": ["read_fulfillments", "read_orders"]},
-        {"scopes": ["read_x", "write_orders"], "missing": ["read_fulfillments"]},
+        {"scopes": ASKED_FOR},
+        {"scopes": ["read_x", "write_orders"], "missing": ["read_customers", "read_fulfillments", "read_products"]},
     )
 
 
@@ -344,4 +372,4 @@ def test_scopes_of_an_install_before_are_ignored(store: Store) -> None:
     before = store.now()
     store.installed()
     assert store.change(lambda session, shop: scopes_changed(session, shop, [], before)) is False
-    assert store.connection().scopes == ["read_fulfillments", "read_orders"]
+    assert store.connection().scopes == ASKED_FOR

@@ -66,6 +66,19 @@ def test_a_401_refreshes_once_and_asks_again(store: Store) -> None:
     assert store.calls(OAUTH) == [200, 200]
 
 
+def test_a_token_that_was_refused_is_used_no_more_though_no_other_is_given(store: Store) -> None:
+    shop = store.installed()
+    store.platform.state.access.clear()
+    store.platform.set_faults({"kind": "drop_before", "path": "access_token"})
+    for _ in range(2):
+        with pytest.raises(NoAnswer):
+            store.tokens.admin(shop).ask(QUERY)
+    store.platform.set_faults([])
+    assert store.calls("graphql")[1:] == [401]
+    assert store.tokens.admin(shop).ask(QUERY) == {"shop": {"id": "gid://shopify/Shop/42"}}
+    assert store.calls("graphql")[1:] == [401, 200]
+
+
 def test_a_dead_refresh_token_waits_for_a_merchant_and_webhooks_go_on(store: Store) -> None:
     shop = store.installed()
     store.platform.kill_tokens(DOMAIN)

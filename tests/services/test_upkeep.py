@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from sqlalchemy import select
@@ -13,6 +14,11 @@ from app.models import Connection, ConnectionState, Shop
 from app.services.upkeep import ONCE, Step, Upkeep, check_at_start, check_due
 
 NOW = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
+
+
+def to(moment: datetime) -> datetime:
+    """A clock that stands still."""
+    return moment
 
 
 def connect(db: Database, number: int, *, state: str = ConnectionState.CONNECTED, check_at: datetime | None) -> None:
@@ -88,7 +94,7 @@ def test_a_step_of_the_start_is_done_once() -> None:
     done: list[datetime] = []
     upkeep = Upkeep([Step(name="start", every=ONCE, work=done.append)])
     for hours in range(100):
-        upkeep.work(NOW + timedelta(hours=hours))
+        upkeep.work(partial(to, NOW + timedelta(hours=hours)))
     assert done == [NOW]
 
 
@@ -108,6 +114,6 @@ def test_a_step_that_fails_is_tried_again_when_it_is_due_and_stops_no_other(capl
     later = NOW + timedelta(minutes=1)
     with caplog.at_level(logging.ERROR):
         for now in (NOW, NOW + timedelta(seconds=59), later):
-            upkeep.work(now)
+            upkeep.work(partial(to, now))
     assert done == [("fails", NOW), ("works", NOW), ("fails", later)]
     assert caplog.text.count("upkeep: fails failed") == 2

@@ -586,6 +586,19 @@ def test_a_key_that_may_only_read_connects_and_says_what_is_missing(walks: Walks
 # --- what is kept -----------------------------------------------------------------------------------------------------
 
 
+def test_what_was_never_walked_through_is_still_to_be_seen_after_another_connection(walks: Walks) -> None:
+    shop = walks.connect()
+    assert walks.connection(shop).reconciled_to is None
+    for _ in range(2):
+        walks.connect(now=LATER)
+    assert (walks.connection(shop).installed_at, walks.connection(shop).reconciled_to) == (LATER, NOW)
+    seen = NOW + timedelta(days=1)
+    with walks.db.write() as session:
+        session.execute(update(Connection).values(reconciled_to=seen))
+    walks.connect(now=LATER)
+    assert walks.connection(shop).reconciled_to == seen
+
+
 def test_no_key_and_no_state_stand_in_the_database_in_clear(walks: Walks) -> None:
     state = walks.approved()
     stages = [_dump(walks)]

@@ -21,7 +21,7 @@ from tests.rig import Rig
 from tests.visitor import DOMAIN, KEY, SECRET, US, Calls, Forms, Visitor, connect, id_token, platforms, serving
 
 STANDALONE = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
     " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
@@ -140,7 +140,8 @@ def test_no_answer_tells_whether_a_store_is_here(rig: Rig, visitor: Visitor, min
         [visitor.post(f"/shops/{each}/disconnect", csrf_token=token) for each in stores],
     ):
         assert {each.status_code for each in answers} == {404}
-        assert len({each.get_data() for each in answers}) == 1
+        # The token of the form for signing out tells the second in which it was made.
+        assert len({re.sub(rb'value="[^"]*"', b"", each.get_data()) for each in answers}) == 1
         assert len({tuple(sorted(each.headers.items())) for each in answers}) == 1
     assert calls.made == []
     assert "removed.example" not in visitor.get("/").get_data(as_text=True)
@@ -204,10 +205,10 @@ def test_an_account_without_stores_is_told_how_to_begin(visitor: Visitor) -> Non
 
 
 def test_settings_lead_to_the_only_store(visitor: Visitor, mine: int) -> None:
-    assert visitor.get("/settings").location == f"/shops/{mine}"
+    assert visitor.get("/settings").location == f"/shops/{mine}/settings"
 
 
-def test_a_stores_page_shows_its_trouble_its_topics_and_what_is_left_to_do(rig: Rig, visitor: Visitor) -> None:
+def test_the_connections_page_shows_its_trouble_and_its_topics(rig: Rig, visitor: Visitor) -> None:
     topics = {
         "order.updated": {"state": "active", "why": None, "last_event_at": None},
         "order.created": {"state": "paused", "why": "<b>Set it to active.</b>", "last_event_at": None},
@@ -222,35 +223,27 @@ def test_a_stores_page_shows_its_trouble_its_topics_and_what_is_left_to_do(rig: 
         checked_at=checked,
     )
     visitor.join(visitor.sign_in(), shop)
-    rig.switch_on(shop, "gameball")
     rig.woocommerce(shop, "order.updated", woocommerce_order(424242, customer_id=5))
     rig.work()
-    page = visitor.get(f"/shops/{shop}").get_data(as_text=True)
+    page = visitor.get(f"/shops/{shop}/connection").get_data(as_text=True)
     assert '<p class="notice bad">The store refuses our key. Nothing is lost.</p>' in page
     assert "<tr><td>order.updated</td><td>active</td><td></td></tr>" in page
     assert "<td>paused</td><td>&lt;b&gt;Set it to active.&lt;/b&gt;</td>" in page
-    assert "<dd>21 Nov 2026, 09:30 UTC</dd>" in page
+    assert '<dd><time datetime="2026-11-21T09:30:00Z">21 Nov 2026, 09:30</time></dd>' in page
+    assert "Times are in the time zone UTC." in page
     assert "(order.updated)</dd>" in page
-    assert re.findall(r'<span class="seen">\(([^)]+)\)</span>', page) == [
-        "to do",
-        "done",
-        "not seen from here",
-        "done",
-        "done",
-    ]
-    assert page.count('<li class="done">') == 3
 
 
 def test_check_and_disconnect_reach_the_platform_once_and_are_in_the_trail(
     rig: Rig, visitor: Visitor, mine: int, calls: Calls
 ) -> None:
-    answer = visitor.press(f"/shops/{mine}", f"/shops/{mine}/check")
-    assert (answer.status_code, answer.location) == (303, f"/shops/{mine}?done=checked")
+    answer = visitor.press(f"/shops/{mine}/connection", f"/shops/{mine}/check")
+    assert (answer.status_code, answer.location) == (303, f"/shops/{mine}/connection?done=checked")
     assert "The connection was looked at, and what could be repaired was." in visitor.get(
         answer.location or ""
     ).get_data(as_text=True)
-    answer = visitor.press(f"/shops/{mine}", f"/shops/{mine}/disconnect")
-    assert (answer.status_code, answer.location) == (303, f"/shops/{mine}?done=disconnected")
+    answer = visitor.press(f"/shops/{mine}/connection", f"/shops/{mine}/disconnect")
+    assert (answer.status_code, answer.location) == (303, f"/shops/{mine}/connection?done=disconnected")
     assert calls.made == [("check", mine, None), ("disconnect", mine, "account:1")]
     with rig.db.read() as session:
         wanted = select(AuditEntry.actor, AuditEntry.action).where(AuditEntry.shop_id == mine)
@@ -259,7 +252,7 @@ def test_check_and_disconnect_reach_the_platform_once_and_are_in_the_trail(
 
 def test_what_a_platform_cannot_do_now_is_said_on_the_page(visitor: Visitor, mine: int, calls: Calls) -> None:
     calls.trouble = "The store did not answer. <Nothing> is lost. Try again in a minute."
-    answer = visitor.press(f"/shops/{mine}", f"/shops/{mine}/check")
+    answer = visitor.press(f"/shops/{mine}/connection", f"/shops/{mine}/check")
     assert answer.status_code == 502
     said = "The store did not answer. &lt;Nothing&gt; is lost. Try again in a minute."
     assert f'<p class="notice bad" role="alert">{said}</p>' in answer.get_data(as_text=True)
@@ -364,7 +357,7 @@ def test_a_page_in_the_admin_has_shopifys_head_first_and_is_framed_by_that_shop_
 
 
 def test_in_the_admin_links_and_forms_carry_where_they_are_and_never_the_token(visitor: Visitor, inside: int) -> None:
-    answer = load(visitor, f"/shops/{inside}")
+    answer = load(visitor, f"/shops/{inside}/connection")
     page = answer.get_data(as_text=True)
     carried = f"shop={DOMAIN}&amp;host=aG9zdA&amp;embedded=1&amp;locale=de"
     assert f'<s-link href="/?{carried}" rel="home">' in page
@@ -374,12 +367,12 @@ def test_in_the_admin_links_and_forms_carry_where_they_are_and_never_the_token(v
 
 
 def test_the_admin_works_without_any_cookie(rig: Rig, visitor: Visitor, inside: int, calls: Calls) -> None:
-    page = load(visitor, f"/shops/{inside}")
+    page = load(visitor, f"/shops/{inside}/connection")
     assert page.headers.getlist("Set-Cookie") == []
     [action] = Forms(page.get_data(as_text=True)).found
     answer = visitor.post(action, headers={"Authorization": f"Bearer {id_token()}"})
     carried = f"shop={DOMAIN}&host=aG9zdA&embedded=1&locale=de"
-    assert (answer.status_code, answer.location) == (303, f"/shops/{inside}?{carried}&done=checked")
+    assert (answer.status_code, answer.location) == (303, f"/shops/{inside}/connection?{carried}&done=checked")
     assert answer.headers.getlist("Set-Cookie") == []
     assert calls.made == [("check", inside, None)]
     with rig.db.read() as session:

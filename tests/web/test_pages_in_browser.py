@@ -83,7 +83,7 @@ def inside(rig: Rig, server: BaseWSGIServer, browser: WebDriver) -> int:
     shop = connect(rig, rig.shop("shopify", DOMAIN))
     browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": BRIDGE % id_token()})
     query = urlencode({"id_token": id_token(), "shop": DOMAIN, "host": "aG9zdA", "embedded": "1"})
-    browser.get(url(server, f"/shops/{shop}?{query}"))
+    browser.get(url(server, f"/shops/{shop}/connection?{query}"))
     return shop
 
 
@@ -95,7 +95,7 @@ def test_in_the_admin_a_press_shows_its_result_without_cookie_or_reload(
     assert text(browser, "[role=status]") == "The connection was looked at, and what could be repaired was."
     assert calls.made == [("check", inside, None)]
     assert browser.execute_script("return window.untouched") is True
-    assert browser.current_url.startswith(url(server, f"/shops/{inside}?shop={DOMAIN}"))
+    assert browser.current_url.startswith(url(server, f"/shops/{inside}/connection?shop={DOMAIN}"))
     assert "id_token" not in browser.current_url
     assert browser.get_cookies() == []
 

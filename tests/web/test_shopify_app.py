@@ -415,7 +415,7 @@ def test_a_walk_ends_in_the_admin_with_the_shop_connected(granting: Site) -> Non
     assert f"{address.scheme}://{address.netloc}{address.path}" == f"https://{DOMAIN}/admin/oauth/authorize"
     query = parse_qs(address.query)
     assert query["redirect_uri"] == [f"{PUBLIC}/connect/shopify/callback"]
-    assert query["scope"] == ["read_fulfillments,read_orders"]
+    assert query["scope"] == ["read_customers,read_fulfillments,read_orders,read_products"]
     answer = granting.client.get(walked(granting))
     assert answer.status_code == 302
     assert answer.headers["Location"] == f"https://admin.shopify.com/store/first/apps/{CLIENT_ID}"

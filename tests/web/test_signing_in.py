@@ -284,7 +284,7 @@ def test_a_plugins_link_leads_straight_to_its_store_and_leaves_the_address_bar(r
     assert answer.headers["Referrer-Policy"] == "no-referrer"
     assert answer.headers["Cache-Control"] == "no-store"
     assert visitor.get("/").location == f"/shops/{shop}"
-    assert visitor.get("/settings").location == f"/shops/{shop}"
+    assert visitor.get("/settings").location == f"/shops/{shop}/settings"
     assert visitor.get(f"/shops/{shop}").status_code == 200
     assert visitor.get(f"/shops/{other}").status_code == 404
     assert count(rig, Account) == 0

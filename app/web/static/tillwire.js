@@ -17,13 +17,19 @@ if (document.body.hasAttribute("data-embedded")) {
     if (event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
     if (anchor.pathname === location.pathname && anchor.hash) return;
     event.preventDefault();
-    show(anchor.href, { method: "GET" });
+    if (anchor.hasAttribute("download")) keep(anchor.href);
+    else show(anchor.href, { method: "GET" });
   });
 
   document.addEventListener("submit", (event) => {
     const form = event.target;
-    if (form.method !== "post") return;
     event.preventDefault();
+    if (form.method !== "post") {
+      const address = new URL(form.action);
+      for (const [name, value] of new FormData(form, event.submitter)) address.searchParams.set(name, value);
+      show(address.href, { method: "GET" });
+      return;
+    }
     if (form.getAttribute("aria-busy") === "true") return; // a second press changes nothing twice
     form.setAttribute("aria-busy", "true");
     event.submitter?.setAttribute("aria-busy", "true");
@@ -54,6 +60,23 @@ async function show(address, options) {
     scrollTo(0, 0);
   } catch {
     tell("Tillwire could not be reached. Your data is safe. Check your connection, then try again.");
+  }
+}
+
+// A file: fetched with the proof, then handed to the browser under the name that the server gave it.
+async function keep(address) {
+  try {
+    const answer = await fetch(address);
+    if (!answer.ok) throw new Error("no file");
+    const name = /filename="([^"]+)"/.exec(answer.headers.get("Content-Disposition"))?.[1] ?? "";
+    const file = document.createElement("a");
+    file.href = URL.createObjectURL(await answer.blob());
+    file.download = name;
+    file.target = "_self"; // not one of our pages, see above
+    file.click();
+    URL.revokeObjectURL(file.href);
+  } catch {
+    tell("The file could not be fetched. Nothing is lost. Try again in a minute.");
   }
 }
 

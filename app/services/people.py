@@ -1,0 +1,95 @@
+"""People: who may see a shop's pages outside of its store's own admin; invited by mail, and sent away."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, select, update
+from sqlalchemy.orm import Session
+
+from app.models import Account, Membership, SignInLink
+from app.services import accounts, audit, sign_in
+from app.services.errors import NotFound, Wrong
+
+MOST_INVITED = 10  #: open invitations of a shop: how many mails to strangers it can cause
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    account_id: int
+    email: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    id: int
+    email: str
+    until: datetime
+
+
+def members(session: Session, shop_id: int) -> list[Person]:
+    wanted = select(Account.id, Account.email, Membership.created_at).join(Membership)
+    rows = session.execute(wanted.where(Membership.shop_id == shop_id).order_by(Account.email))
+    return [Person(*row) for row in rows]
+
+
+def invited(session: Session, shop_id: int, now: datetime) -> list[Invitation]:
+    """Who has not come yet."""
+    wanted = select(SignInLink.id, SignInLink.email, SignInLink.expires_at).where(*_open(shop_id, now))
+    rows = session.execute(wanted.order_by(SignInLink.email, SignInLink.id))
+    return [Invitation(row.id, row.email or "", row.expires_at) for row in rows]
+
+
+def invite(session: Session, shop_id: int, given: str, actor: str, now: datetime) -> tuple[str, str]:
+    """Invite whoever reads the mail of an address; an earlier invitation of theirs ends.
+
+    Returns: the address as it is written to, and the token of the link.
+    Raises:
+        Wrong: it is no address, is a member already, or too many were invited who have not come.
+    """
+    email = accounts.read_email(given)
+    if email in {each.email for each in members(session, shop_id)}:
+        raise Wrong("This person sees the store already. Nothing was changed.")
+    others = [each for each in invited(session, shop_id, now) if each.email != email]
+    if len(others) >= MOST_INVITED:
+        raise Wrong("Ten people are invited and have not come yet. Nobody was invited. Take an invitation back first.")
+    _end(session, now, *_open(shop_id, now), SignInLink.email == email)
+    audit.record(session, shop_id=shop_id, actor=actor, action="invite person")
+    return email, sign_in.invite(session, email, shop_id, now)
+
+
+def withdraw(session: Session, shop_id: int, invitation_id: int, actor: str, now: datetime) -> None:
+    """Take an invitation back; raises `NotFound` where it was used meanwhile, or is none of this shop's."""
+    if not _end(session, now, *_open(shop_id, now), SignInLink.id == invitation_id):
+        raise NotFound(f"shop {shop_id} has no open invitation {invitation_id}")
+    audit.record(session, shop_id=shop_id, actor=actor, action="take back invitation")
+
+
+def remove(session: Session, shop_id: int, account_id: int, actor: str) -> None:
+    """Take a person's right to the shop away, from the next request on.
+
+    Raises:
+        NotFound: they have none; Wrong: they are the last of the shop's people.
+    """
+    here = {each.account_id for each in members(session, shop_id)}
+    if account_id not in here:
+        raise NotFound(f"account {account_id} does not see shop {shop_id}")
+    if len(here) == 1:
+        raise Wrong("This is the last person who sees the store here. Nothing was changed. Invite somebody else first.")
+    accounts.leave(session, account_id, shop_id)
+    person = {"person": f"account:{account_id}"}
+    audit.record(session, shop_id=shop_id, actor=actor, action="remove person", before=person)
+
+
+def _open(shop_id: int, now: datetime) -> tuple[ColumnElement[bool], ...]:
+    mine = (SignInLink.shop_id == shop_id, SignInLink.email.is_not(None))
+    return (*mine, SignInLink.used_at.is_(None), SignInLink.expires_at > now)
+
+
+def _end(session: Session, now: datetime, *which: ColumnElement[bool]) -> int:
+    ended = session.execute(
+        update(SignInLink).where(*which).values(used_at=now), execution_options={"synchronize_session": False}
+    )
+    return int(ended.rowcount)  # type: ignore[attr-defined]

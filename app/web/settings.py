@@ -1,0 +1,154 @@
+"""A store's settings: where the number of a live sale is found, who may see the store, and what was changed by whom."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Blueprint, current_app, g, redirect, render_template, request
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+
+from app.db import Database
+from app.services import names, people, trail
+from app.services.errors import Wrong
+from app.services.mail import LinkSender
+from app.web import limits
+from app.web.access import current_shop, page_url
+from app.web.guard import guard
+from app.web.limits import limiter
+from app.web.sign_in import link_page
+
+bp = Blueprint("settings", __name__)
+guard(bp)
+
+
+def _done() -> str | None:
+    said = {
+        "names": _("The names are saved. They count for orders that come from now on."),
+        "invited": _("The invitation is on its way. If no mail arrives within minutes, invite again."),
+        "withdrawn": _("The invitation is taken back: its link opens nothing any more."),
+        "removed": _("The person does not see the store any more."),
+    }
+    return said.get(request.args.get("done", ""))
+
+
+@bp.get("/shops/<int:shop_id>/settings")
+def show(shop_id: int) -> ResponseReturnValue:
+    current_shop()
+    return _page(notice=_done())
+
+
+@bp.post("/shops/<int:shop_id>/settings/names")
+def save_names(shop_id: int) -> ResponseReturnValue:
+    shop, typed = current_shop(), request.form.get("names", "")
+    try:
+        with _db().write() as session:
+            names.save_sprii_names(session, shop, typed, request.form.get("version", ""), g.access.actor)
+    except Wrong as error:
+        return _page(wrong={"names": str(error)}, typed={"names": typed}), 400
+    except names.Overtaken as error:
+        return _page(typed={"names": typed}, overtaken=error.names), 409
+    return _back("names")
+
+
+@bp.post("/shops/<int:shop_id>/settings/people")
+@limiter.limit(limits.SIGN_IN)
+def invite(shop_id: int) -> ResponseReturnValue:
+    shop, page, given = current_shop(), link_page(), request.form.get("email", "")
+    if page is None:
+        return _page(typed={"email": given}), 503
+    try:
+        with _db().write() as session:
+            email, token = people.invite(session, shop, given, g.access.actor, datetime.now(UTC))
+    except Wrong as error:
+        return _page(wrong={"email": str(error)}, typed={"email": given}), 400
+    sender: LinkSender = current_app.extensions["link_sender"]
+    sender.invite(email, page, token, g.shop.domain)
+    return _back("invited")
+
+
+@bp.post("/shops/<int:shop_id>/settings/invitations/<int:invitation_id>/withdraw")
+def withdraw(shop_id: int, invitation_id: int) -> ResponseReturnValue:
+    shop = current_shop()
+    with _db().write() as session:
+        people.withdraw(session, shop, invitation_id, g.access.actor, datetime.now(UTC))
+    return _back("withdrawn")
+
+
+@bp.post("/shops/<int:shop_id>/settings/people/<int:account_id>/remove")
+def remove(shop_id: int, account_id: int) -> ResponseReturnValue:
+    shop = current_shop()
+    try:
+        with _db().write() as session:
+            people.remove(session, shop, account_id, g.access.actor)
+    except Wrong as error:
+        return _page(wrong={"people": str(error)}), 400
+    if account_id == g.access.account_id:
+        return redirect(page_url("home.index"), 303)
+    return _back("removed")
+
+
+@bp.get("/shops/<int:shop_id>/settings/changes")
+def changes(shop_id: int) -> ResponseReturnValue:
+    shop, before = current_shop(), request.args.get("before", type=int)
+    with _db().read() as session:
+        entries, more = trail.read(session, shop, before=before)
+    return render_template("settings/changes.html", entries=entries, more=more, before=before, who=_who)
+
+
+def _page(
+    *,
+    notice: str | None = None,
+    wrong: dict[str, str] | None = None,
+    typed: dict[str, str] | None = None,
+    overtaken: tuple[str, ...] | None = None,
+) -> str:
+    """The page of the store in `g.shop`.
+
+    Args:
+        wrong: what is wrong, by the field or part it is about.
+        typed: what was typed, by field, so that nothing of it is lost.
+        overtaken: the names that somebody else saved while these were typed.
+    """
+    now = datetime.now(UTC)
+    with _db().read() as session:
+        found: dict[str, Any] = {
+            "members": people.members(session, g.shop.id),
+            "invited": people.invited(session, g.shop.id, now),
+        }
+    kept = overtaken or names.sprii_names(g.shop)
+    return render_template(
+        "settings/show.html",
+        **found,
+        names=kept,
+        version=names.version(kept),
+        overtaken=overtaken,
+        mail=link_page() is not None,
+        notice=notice,
+        wrong=wrong or {},
+        typed=typed or {},
+    )
+
+
+def _who(entry: trail.Entry) -> str:
+    """The actor in words."""
+    kind, _colon, name = entry.actor.partition(":")
+    known = {
+        "account": entry.email or _("Somebody who does not see the store any more"),
+        "wordpress": _("User %(name)s of your WordPress", name=name),
+        "shopify": _("Staff member %(name)s of your shop", name=name) if name else "Shopify",
+        "woocommerce": "WooCommerce",
+        "operator": _("The operator of Tillwire"),
+        "tillwire": _("Tillwire itself"),
+    }
+    return str(known.get(kind, entry.actor))
+
+
+def _back(done: str) -> ResponseReturnValue:
+    return redirect(page_url("settings.show", shop_id=g.shop.id, done=done), 303)
+
+
+def _db() -> Database:
+    db: Database = current_app.extensions["db"]
+    return db

@@ -1,0 +1,192 @@
+"""A merchant in Chromium: why an order brought no points, what a refund took back, and what stopped on its way."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import product
+from typing import Any
+
+import pytest
+from flask import Flask
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webdriver import WebDriver
+from selenium.webdriver.support.expected_conditions import staleness_of
+from selenium.webdriver.support.wait import WebDriverWait
+from werkzeug.serving import make_server
+
+from app.services import accounts, sign_in
+from tests.accessibility import problems
+from tests.bodies import woocommerce_order
+from tests.browser import console, shoot
+from tests.rig import Rig
+from tests.visitor import ANNA, serving
+
+SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
+
+
+@pytest.fixture
+def shop(rig: Rig) -> int:
+    """One with an order by a guest, one that was paid and refunded in part, and one that a provider refused."""
+    shop = rig.shop("woocommerce")
+    rig.switch_on(shop, "sprii")
+    rig.switch_on(shop, "gameball", send_guests="no")
+    tell(rig, shop, 1043)
+    tell(rig, shop, 1044, customer_id=7)
+    rig.work()
+    tell(rig, shop, 1044, customer_id=7, minute=5, refunds=((9, "30.00"),))
+    tell(rig, shop, 1045, customer_id=7, paid=False, sprii=None)
+    rig.work()
+    rig.simulators.app.set_faults("gameball", [{"kind": "400"}])
+    tell(rig, shop, 1046, customer_id=8)
+    rig.work()
+    return shop
+
+
+def tell(rig: Rig, shop: int, order_id: int, **changes: Any) -> None:
+    assert rig.woocommerce(shop, "order.updated", woocommerce_order(order_id, **changes)) == "stored"
+
+
+@pytest.fixture
+def url(rig: Rig) -> Iterator[str]:
+    server = make_server("127.0.0.1", 0, Flask("not yet"), threaded=True)
+    url = f"http://127.0.0.1:{server.port}"
+    with serving(rig, public_url=url) as server.app:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield url
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+def anna(rig: Rig, shop: int, url: str, browser: WebDriver) -> WebDriver:
+    """The browser of a merchant who is signed in."""
+    now = datetime.now(UTC)
+    with rig.db.write() as session:
+        token = sign_in.ask(session, ANNA, now)
+        accounts.join(session, accounts.find_or_add(session, ANNA, now), shop, now)
+    browser.get(f"{url}/sign-in/link#{token}")
+    browser.find_element(By.CSS_SELECTOR, "form[data-link] button").click()
+    WebDriverWait(browser, 10).until(lambda driver: driver.find_elements(By.XPATH, "//h1[text()='Your stores']"))
+    return browser
+
+
+def press(driver: WebDriver, text: str) -> None:
+    """The link or button of that text; waits for the page that it leads to."""
+    before = driver.find_element(By.TAG_NAME, "html")
+    driver.find_element(By.XPATH, f"//*[self::a or self::button][contains(normalize-space(), '{text}')]").click()
+    WebDriverWait(driver, 10).until(staleness_of(before))
+
+
+def find(driver: WebDriver, text: str) -> None:
+    field = driver.find_element(By.ID, "q")
+    field.clear()
+    field.send_keys(text)
+    press(driver, "Find")
+
+
+def said(driver: WebDriver, selector: str) -> list[str]:
+    return [each.text for each in driver.find_elements(By.CSS_SELECTOR, selector)]
+
+
+def test_why_there_are_no_points_for_an_order_is_answered(anna: WebDriver, url: str, shop: int) -> None:
+    anna.get(f"{url}/shops/{shop}/orders")
+    find(anna, "#1043")
+    assert anna.current_url == f"{url}/shops/{shop}/orders/1043"
+    assert said(anna, ".answers h3")[:2] == ["Sprii Delivered", "Gameball Skipped"]
+    assert said(anna, ".answers p")[1] == (
+        "Report a paid order: The buyer has no account in your store, and guests are not sent to this provider."
+    )
+
+
+def test_a_refund_is_followed_to_what_each_provider_took_back(anna: WebDriver, url: str, shop: int) -> None:
+    anna.get(f"{url}/shops/{shop}/orders")
+    find(anna, "1044")
+    assert said(anna, "h1") == ["Order 1044 Partly refunded"]
+    assert said(anna, ".figures dd")[:3] == ["DKK 80.00", "DKK 30.00", "DKK 50.00"]
+    refund = anna.find_elements(By.CSS_SELECTOR, ".story > li")[-1]
+    assert refund.find_element(By.TAG_NAME, "h3").text == "Money was given back: DKK 30.00"
+    sent = [each.text.splitlines()[0] for each in refund.find_elements(By.CSS_SELECTOR, ".sent > li")]
+    assert sent == ["Sprii: Nothing is sent Skipped", "Gameball: Take back points for money given back Delivered takes back DKK 30.00"]
+
+
+def test_what_failed_is_sent_again_after_a_look_at_the_count(rig: Rig, anna: WebDriver, url: str, shop: int) -> None:
+    rig.simulators.app.set_faults("gameball", [])
+    anna.get(f"{url}/shops/{shop}/deliveries")
+    anna.find_element(By.CSS_SELECTOR, ".numbers td[data-label='Failed'] a").click()
+    assert said(anna, ".stack:not(.numbers) .state") == ["Failed"]
+    press(anna, "Send all that match again")
+    assert said(anna, "h1, dd") == ["Send 1 delivery again?", "1", "1"]
+    press(anna, "Send again")
+    assert said(anna, "[role=status]") == ["1 delivery is on its way again."]
+    rig.work()
+    assert [each["state"] for each in rig.deliveries(provider="gameball")] == ["skipped", *["delivered"] * 3]
+
+
+#: What App Bridge does to `fetch`: every call to our own server carries an ID token.
+BRIDGE = """
+const plain = window.fetch;
+window.fetch = (address, options = {}) =>
+  plain(address, {...options, headers: {...options.headers, Authorization: "Bearer %s"}});
+"""
+
+
+def test_in_the_admin_filters_and_downloads_work_without_cookies(
+    rig: Rig, url: str, browser: WebDriver, tmp_path: Path
+) -> None:
+    inside = connect(rig, rig.shop("shopify", DOMAIN))
+    script = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": BRIDGE % id_token()})
+    allowed = {"behavior": "allow", "downloadPath": str(tmp_path)}
+    browser.execute_cdp_cmd("Browser.setDownloadBehavior", allowed)
+    rig.switch_on(inside, "sprii")
+    order = json.loads(next(iter(PAID.values())))
+    assert rig.shopify("orders/paid", order, domain=DOMAIN) == "stored"
+    rig.work()
+    query = urlencode({"id_token": id_token(), "shop": DOMAIN, "host": "aG9zdA", "embedded": "1"})
+    browser.get(f"{url}/shops/{inside}/deliveries?{query}")
+    Select(browser.find_element(By.ID, "provider")).select_by_value("sprii")
+    browser.find_element(By.CSS_SELECTOR, ".filters button").click()
+    WebDriverWait(browser, 10).until(lambda driver: "provider=sprii" in driver.current_url)
+    assert "host=aG9zdA" in browser.current_url
+    browser.find_element(By.CSS_SELECTOR, "a[download]").click()
+    name = f"deliveries-{datetime.now(UTC):%Y-%m-%d}.csv"
+    eventually(lambda: (tmp_path / name).exists(), seconds=10)
+    assert (tmp_path / name).read_text().splitlines()[0].startswith("delivery,created,provider")
+    assert browser.get_cookies() == []
+    browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)
+    browser.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "default"})
+
+
+@pytest.mark.parametrize(("size", "light"), list(product(SIZES, ("light", "dark"))))
+def test_the_pages_hold_nothing_back_from_anybody(
+    anna: WebDriver, url: str, shop: int, size: str, light: str
+) -> None:
+    width, height = SIZES[size]
+    anna.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": light}]})
+    pages = {
+        "orders": "orders",
+        "order": "orders/1044",
+        "order-guest": "orders/1043",
+        "deliveries": "deliveries",
+        "deliveries-dead": "deliveries?state=dead&provider=gameball",
+        "delivery": "deliveries/6",
+    }
+    for name, path in pages.items():
+        set_size(anna, width, height)
+        anna.get(f"{url}/shops/{shop}/{path}")
+        assert problems(anna) == [], name
+        wide, seen = anna.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
+        assert wide <= seen, name
+        set_size(anna, width, max(height, anna.execute_script("return document.documentElement.scrollHeight")))
+        shoot(anna, f"{name}-{size}-{light}")
+    assert console(anna) == []
+    anna.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    anna.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def set_size(driver: WebDriver, width: int, height: int) -> None:
+    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
