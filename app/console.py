@@ -82,7 +82,7 @@ def checkup(value: Mapping[str, Any]) -> str:
     """How a connection stands, and each of its topics."""
     report = value["report"]
     topics = [{"topic": topic, **found} for topic, found in report.get("topics", {}).items()]
-    problem = report.get("problem") or report.get("why")
+    problem = report.get("problem") or report.get("why") or report.get("notice")
     return page(
         {**{name: each for name, each in value.items() if name != "report"}, "problem": problem, "topics": topics}
     )

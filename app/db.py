@@ -9,19 +9,29 @@ from __future__ import annotations
 import fcntl
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from alembic import command
 from alembic.config import Config as AlembicConfig
-from sqlalchemy import BigInteger, Connection, DateTime, Dialect, Engine, Integer, create_engine, event, text
+from sqlalchemy import BigInteger, Connection, DateTime, Dialect, Engine, Integer, create_engine, event, make_url, text
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
 
 #: 64 bits everywhere; SQLite only numbers rows by itself where the column is called INTEGER.
 BigId = BigInteger().with_variant(Integer, "sqlite")
+
+#: A connection whose other end vanished ends within half a minute, seen from here (parameters of libpq, seconds but for
+#: the last, milliseconds) and from the server, which gives a dead worker's lock to the next one.
+_KEEPALIVES = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 20_000}
+_SERVER_KEEPALIVES = (
+    "SELECT set_config('tcp_keepalives_idle', '15', false), set_config('tcp_keepalives_interval', '5', false),"
+    " set_config('tcp_keepalives_count', '3', false)"
+)
+_LOCK = 7460284
 
 
 class Moment(TypeDecorator[datetime]):
@@ -45,6 +55,39 @@ class Moment(TypeDecorator[datetime]):
 
 class Base(DeclarativeBase):
     """All tables."""
+
+
+class Alone:
+    """That this is the one worker at a database."""
+
+    def __init__(self, connection: Connection | None = None) -> None:
+        """``connection`` holds the lock; None for a database that has only this process, or a lock that stays."""
+        self._connection = connection
+
+    def held(self) -> bool:
+        """Whether it still is. PostgreSQL's lock ends with its connection: a failover, an administrator, the network.
+
+        The lock is asked for, not the connection, which would be made anew without it.
+        """
+        if self._connection is None:
+            return True
+        mine = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND objid = :lock"
+        try:
+            found = self._connection.scalar(text(mine), {"lock": _LOCK})
+            self._connection.commit()
+        except SQLAlchemyError:
+            return False
+        return bool(found)
+
+    def give_back(self) -> None:
+        if self._connection is None:
+            return
+        try:
+            self._connection.rollback()
+            self._connection.scalar(text("SELECT pg_advisory_unlock(:lock)"), {"lock": _LOCK})
+        except SQLAlchemyError:
+            with suppress(SQLAlchemyError):
+                self._connection.invalidate()  # in the pool it might go on to hold the lock
 
 
 class Database:
@@ -87,24 +130,30 @@ class Database:
                 connection.rollback()
                 raise
 
-    def alone(self, stack: ExitStack) -> bool:
-        """Become the one worker at this database for as long as ``stack`` lives; False while another one is."""
+    def alone(self, stack: ExitStack) -> Alone | None:
+        """Become the one worker at this database for as long as ``stack`` lives; None while another one is.
+
+        On PostgreSQL it can end before: see `Alone.held`.
+        """
+        found = Alone()
         with ExitStack() as mine:
             if self.file is not None:
                 lock = mine.enter_context(Path(f"{self.file}.worker").open("w"))
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except OSError:
-                    return False
+                    return None
             elif not self.sqlite:
                 connection = mine.enter_context(self.engine.connect())
-                held = connection.scalar(text("SELECT pg_try_advisory_lock(7460284)"))
+                connection.execute(text(_SERVER_KEEPALIVES))
+                held = connection.scalar(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": _LOCK})
                 connection.commit()  # the lock is the session's; an open transaction would only hold back vacuum
                 if not held:
-                    return False
-                mine.callback(connection.scalar, text("SELECT pg_advisory_unlock(7460284)"))
+                    return None
+                found = Alone(connection)
+                mine.callback(found.give_back)
             stack.enter_context(mine.pop_all())
-        return True
+        return found
 
     def ready(self) -> bool:
         """Whether the database answers."""
@@ -126,7 +175,11 @@ class Database:
 
 def _engine(url: str) -> Engine:
     if not url.startswith("sqlite"):
-        return create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20, hide_parameters=True)
+        chosen = make_url(url).query
+        alive = {name: value for name, value in _KEEPALIVES.items() if name not in chosen}
+        return create_engine(
+            url, connect_args=alive, pool_pre_ping=True, pool_size=10, max_overflow=20, hide_parameters=True
+        )
     arguments = {"timeout": 30, "check_same_thread": False}
     engine = create_engine(url, connect_args=arguments, pool_size=10, max_overflow=50, hide_parameters=True)
     event.listen(engine, "connect", _prepare_sqlite)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from flask import Flask, Response, request
+from flask import Flask, Response, current_app, request
 
 from app import logs
 from app.config import Config
@@ -227,6 +227,9 @@ def _harden(response: Response) -> Response:
     response.headers.setdefault(
         "Content-Security-Policy", "default-src 'none'; style-src 'self'; frame-ancestors 'none'"
     )
+    config: Config = current_app.extensions["config"]
+    if config.public_url.startswith("https://"):
+        response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
     response.headers.setdefault("Referrer-Policy", "no-referrer")
     return response

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
 
-from app.db import Database
+from app.db import Alone, Database
 from app.services.account import BATCH, Accountant
 from app.services.deliver import Deliverer
 from app.services.holds import end_leases, try_held
@@ -37,6 +37,7 @@ class Worker:
         self._deliverer = deliverer
         self._upkeep = upkeep
         self._stop = threading.Event()
+        self._lost = threading.Event()  #: we are not the only worker any more
         self._arrived = threading.Event()
         self._due = threading.Event()
         self._main = threading.Thread(target=self._run, name="worker", daemon=True)
@@ -62,32 +63,58 @@ class Worker:
         self._due.set()
 
     def _run(self) -> None:
-        with ExitStack() as stack:
-            if not self._begin(stack):
-                return
-            threads = [
-                threading.Thread(target=self._loop, args=(self._account, self._arrived), name="account", daemon=True),
-                threading.Thread(target=self._loop, args=(self._deliver, self._due), name="deliver", daemon=True),
-                threading.Thread(target=self._sweep, name="sweep", daemon=True),
-            ]
-            for thread in threads:
-                thread.start()
-            looking_after = [
-                threading.Thread(target=self._look_after, args=(each,), name="upkeep", daemon=True)
-                for each in self._upkeep.parts
-            ]
-            for thread in looking_after:
-                thread.start()
-            for thread in threads:
-                thread.join()
-            # It may be asking a store: what it leaves undone falls due again.
-            until = time.monotonic() + LAST_WORDS
-            for thread in looking_after:
-                thread.join(max(until - time.monotonic(), 0.0))
-            self._upkeep.close()
+        looking_after: list[threading.Thread] = []
+        while not self._stop.is_set():
+            with ExitStack() as stack:
+                alone = self._begin(stack)
+                if alone is None:
+                    break
+                self._lost.clear()
+                looking_after = looking_after or self._start_looking_after()
+                self._work(alone)
+        # It may be asking a store: what it leaves undone falls due again.
+        until = time.monotonic() + LAST_WORDS
+        for thread in looking_after:
+            thread.join(max(until - time.monotonic(), 0.0))
+        self._upkeep.close()
 
-    def _begin(self, stack: ExitStack) -> bool:
-        """Wait to be the only worker at this database.
+    def _start_looking_after(self) -> list[threading.Thread]:
+        threads = [
+            threading.Thread(target=self._look_after, args=(each,), name="upkeep", daemon=True)
+            for each in self._upkeep.parts
+        ]
+        for thread in threads:
+            thread.start()
+        return threads
+
+    def _work(self, alone: Alone) -> None:
+        """Work until stopped, or no longer the only worker."""
+        threads = [
+            threading.Thread(target=self._loop, args=(self._account, self._arrived), name="account", daemon=True),
+            threading.Thread(target=self._loop, args=(self._deliver, self._due), name="deliver", daemon=True),
+            threading.Thread(target=self._sweep, args=(alone,), name="sweep", daemon=True),
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if self._lost.is_set():
+            self._settle_calls()
+
+    def _settle_calls(self) -> None:
+        """Whoever begins takes all calls under way for a dead worker's: of ours there must be none when we do."""
+        while not self._stop.is_set():
+            try:
+                if self._deliverer.settle():
+                    return
+            except Exception:
+                log.exception("calls could not be settled; trying again")
+                self._stop.wait(AFTER_ERROR)
+            self._due.wait(IDLE)
+            self._due.clear()
+
+    def _begin(self, stack: ExitStack) -> Alone | None:
+        """Wait to be the only worker at this database; None if stopped before.
 
         One at a time keeps the budgets and the one-call-per-customer rule true. And whoever becomes the only one knows
         that the one before is dead, so what that one was at is taken up at once, not when its leases run out.
@@ -95,11 +122,12 @@ class Worker:
         told = False
         while not self._stop.is_set():
             try:
-                if self._db.alone(stack):
+                if alone := self._db.alone(stack):
                     with self._db.write() as session:
                         end_leases(session)
-                    return True
+                    return alone
             except Exception:
+                stack.close()  # the lock, if it was had: it would keep us out of the next try
                 log.exception("the worker could not begin; trying again")
                 self._stop.wait(AFTER_ERROR)
                 continue
@@ -107,7 +135,7 @@ class Worker:
                 log.warning("another worker is at this database; this one waits until that one ends")
                 told = True
             self._stop.wait(SWEEP)
-        return False
+        return None
 
     def _account(self) -> bool:
         done = self._accountant.work()
@@ -119,7 +147,7 @@ class Worker:
         return self._deliverer.work() > 0
 
     def _loop(self, work: Callable[[], bool], bell: threading.Event) -> None:
-        while not self._stop.is_set():
+        while not (self._stop.is_set() or self._lost.is_set()):
             bell.clear()
             try:
                 more = work()
@@ -132,12 +160,19 @@ class Worker:
 
     def _look_after(self, upkeep: Upkeep) -> None:
         while not self._stop.is_set():
-            upkeep.work(lambda: datetime.now(UTC))
-            self.wake()  # a reconciliation may have brought webhooks
+            if not self._lost.is_set():
+                upkeep.work(lambda: datetime.now(UTC))
+                self.wake()  # a reconciliation may have brought webhooks
             self._stop.wait(UPKEEP)
 
-    def _sweep(self) -> None:
+    def _sweep(self, alone: Alone) -> None:
         while not self._stop.wait(SWEEP):
+            if not alone.held():
+                log.error("the database took the worker's lock away; this worker stops until it has the lock again")
+                self._lost.set()
+                self.wake()
+                self.settle()
+                return
             try:
                 with self._db.write() as session:
                     released = try_held(session, datetime.now(UTC))

@@ -15,7 +15,8 @@ def problems(driver: WebDriver) -> list[str]:
     """
     found = Axe().run(driver)["violations"]
     return [
-        f"{each['id']} ({each['impact']}): {each['help']}: " + "; ".join(" ".join(node["target"]) for node in each["nodes"])
+        f"{each['id']} ({each['impact']}): {each['help']}: "
+        + "; ".join(" ".join(node["target"]) for node in each["nodes"])
         for each in found
         if each["impact"] in _GRAVE
     ]

@@ -42,7 +42,7 @@ class Connection(Base):
     refreshing_until: Mapped[datetime | None] = mapped_column(Moment)  #: somebody is at it until then
     installed_at: Mapped[datetime] = mapped_column(Moment)
     opened_at: Mapped[datetime | None] = mapped_column(Moment)  #: Shopify vouched for staff, so it was installed then
-    ended_at: Mapped[datetime | None] = mapped_column(Moment)
+    ended_at: Mapped[datetime | None] = mapped_column(Moment)  #: Shopify: of the last uninstall, also after an install
     check_at: Mapped[datetime | None] = mapped_column(Moment, index=True)  #: when the next health check is due
     checked_at: Mapped[datetime | None] = mapped_column(Moment)
     report: Mapped[dict[str, Any] | None] = mapped_column(JSON)  #: what the last check found, per topic

@@ -78,7 +78,7 @@ def plan(delivery: Delivery, destination: Destination | None) -> Plan | None:
 
 def whole_payload(session: Session, delivery: Delivery, attempt_id: int) -> Mapping[str, Any] | None:
     """What one try of ``delivery`` sent, persons included; None where there is no such try or it is not kept."""
-    wanted = select(Attempt.payload).where(Attempt.id == attempt_id, Attempt.delivery_id == delivery.id)
-    packed = session.scalar(wanted)
+    rows = session.execute(select(Attempt.id, Attempt.payload).where(Attempt.delivery_id == delivery.id))
+    packed = {row.id: row.payload for row in rows}.get(attempt_id)
     found: Mapping[str, Any] | None = unpack(packed) if packed else None
     return found

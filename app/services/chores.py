@@ -33,7 +33,8 @@ log = logging.getLogger(__name__)
 
 BATCH = 100  #: chores looked at in one go
 AGAIN = timedelta(minutes=1)  #: after a failure
-GRACE = timedelta(hours=48)  #: Shopify asks to erase a shop so long after the uninstall
+GRACE = timedelta(hours=48)  #: Shopify asks to erase a shop so long after the uninstall, or somewhat later
+SLACK = timedelta(days=1)  #: how much later that may be; a shop that lives is rather kept than erased
 _NANOSECONDS = re.compile(r"(\.\d{6})\d+")
 
 Uninstalled = Callable[[Session, Shop, datetime], object]
@@ -161,13 +162,17 @@ class Chores:
         erase_shop(self._db, shop_id, chore.asked_at, dedup_key=chore.dedup_key, actor=chore.platform, patience=0.0)
 
     def _is_back(self, chore: _Chore, shop_id: int) -> bool:
-        """Whether the shop was installed, or its app opened, after the uninstall that the request follows."""
+        """Whether the shop was installed, or its app opened, after the uninstall that the request follows.
+
+        By the time of that uninstall where we were told of it, else by when it must have been at the earliest.
+        """
         with self._db.read() as session:
             shop, connection = session.get_one(Shop, shop_id), session.get(Connection, shop_id)
             if connection is None or shop.removed_at is not None or connection.state == ConnectionState.ENDED:
                 return False
             since = max(connection.installed_at, connection.opened_at or connection.installed_at)
-            return since > chore.asked_at - GRACE
+            earliest = chore.asked_at - GRACE - SLACK
+            return since > max(earliest, connection.ended_at or earliest)
 
     # its customers
 

@@ -93,6 +93,11 @@ class Deliverer:
             self.caller.start(call)
         return moved
 
+    def settle(self) -> bool:
+        """Settle what came back and claim nothing; return whether no call is under way any more."""
+        self._settle_finished()
+        return not any(self._calling.values())
+
     def close(self) -> None:
         """Let the calls under way finish, and settle them."""
         self.caller.close()

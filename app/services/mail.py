@@ -169,7 +169,12 @@ class LinkSender:
             log.warning("an address asks for more sign-in links than it uses; no further mail was sent")
             return
         text = _TEXT.format(link=f"{page}#{token}", token=token)
-        self._send(address, "Sign in to Tillwire", text, f"{page}#{token}", "works once, for 15 minutes")
+        try:
+            self._send(address, "Sign in to Tillwire", text, f"{page}#{token}", "works once, for 15 minutes")
+        except MailError:
+            with self._db.write() as session:
+                sign_in.withdraw_link(session, token)
+            raise
 
     def _send(self, address: str, subject: str, text: str, link: str, lifetime: str) -> None:
         if self._mailer is None:

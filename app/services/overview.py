@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import median
 
-from sqlalchemy import func, select
+from sqlalchemy import func, literal_column, select
 from sqlalchemy.orm import Session
 
 from app.models import (
@@ -145,11 +145,13 @@ def _causes(session: Session, store: StoreView, destinations: list[Destination],
 
 def _stuck(session: Session, shop_id: int, state: str, now: datetime) -> list[Cause]:
     """What a person has to decide about, by provider, with the reason of the newest."""
-    mine = (Delivery.shop_id == shop_id, Delivery.state == state, Delivery.created_at >= now - LATELY)
-    wanted = select(Delivery.provider, Delivery.reason).where(*mine).order_by(Delivery.id.desc()).limit(ENOUGH)
-    rows = session.execute(wanted).all()
+    mine = (Delivery.shop_id == shop_id, Delivery.state == state)
+    wanted = select(Delivery.provider, Delivery.reason, Delivery.created_at).where(*mine)
+    newest_first = session.execute(wanted.order_by(Delivery.id.desc()).limit(ENOUGH)).all()
+    # Sorted out here: asked for by time as well, SQLite reads all deliveries of that time, not the few in this state.
+    rows = [row for row in newest_first if row.created_at >= now - LATELY]
     newest = {row.provider: row.reason for row in reversed(rows)}
-    numbers = Counter(provider for provider, _ in rows)
+    numbers = Counter(row.provider for row in rows)
     return [Cause(kind=state, provider=each, said=newest[each], number=numbers[each]) for each in sorted(numbers)]
 
 
@@ -160,6 +162,8 @@ def _unread(session: Session, shop_id: int, now: datetime) -> int:
 
 
 def _stalled(session: Session, shop_id: int, now: datetime) -> bool:
-    waiting = select(Webhook.received_at).where(Webhook.shop_id == shop_id, Webhook.state == WebhookState.PENDING)
-    oldest = session.scalar(waiting.order_by(Webhook.id).limit(1))
+    """Looks at the head of the one queue that all shops' webhooks wait in."""
+    pending = Webhook.state == literal_column(f"'{WebhookState.PENDING}'")  # written out: for the partial index
+    head = select(Webhook.shop_id, Webhook.received_at).where(pending).order_by(Webhook.id).limit(ENOUGH).subquery()
+    oldest = session.scalar(select(func.min(head.c.received_at)).where(head.c.shop_id == shop_id))
     return oldest is not None and oldest < now - SLOW

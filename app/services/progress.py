@@ -32,6 +32,16 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Topic:
+    """One thing that the store tells us of, as the last check found it."""
+
+    name: str
+    state: str
+    why: str | None
+    last_at: datetime | None  #: when it came last, as far as that was looked at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoreView:
     shop_id: int
     platform: str
@@ -76,6 +86,18 @@ def store_view(session: Session, shop: Shop) -> StoreView:
         ),
         steps=_steps(session, shop.id, connection, arrives=arrived_at is not None),
     )
+
+
+def topics(report: Mapping[str, Any]) -> list[Topic]:
+    """What the platform's check left in a connection's report."""
+    return [
+        Topic(name=name, state=found["state"], why=found.get("why"), last_at=_moment(found.get("last_event_at")))
+        for name, found in report.get("topics", {}).items()
+    ]
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 def _steps(session: Session, shop_id: int, connection: Connection | None, *, arrives: bool) -> tuple[Step, ...]:

@@ -33,8 +33,8 @@ _STATES: Mapping[str, str] = {
     DeliveryState.DEAD: "The provider refused it, or could not be reached for too long. It is kept; mend the cause and"
     " resend it: {reason}",
     DeliveryState.SHADOW: "It was built and checked, and not sent: the provider is in shadow mode.",
-    DeliveryState.UNKNOWN: "It was sent, and the answer was lost. Look the order up at the provider: if it is not"
-    " there, resend it; if it is, leave it.",
+    DeliveryState.UNKNOWN: "It was sent, and the answer was lost. Look the order up at the provider, then open this"
+    " delivery and say what you found.",
 }
 
 

@@ -34,7 +34,8 @@ from connectors.events import time_text
 log = logging.getLogger(__name__)
 
 EVERY = timedelta(hours=1)
-BEFORE_INSTALL = timedelta(hours=1)
+#: The tries of an install that failed may have taken long, and webhooks of a shop that is not known are not kept.
+BEFORE_INSTALL = timedelta(days=1)
 MOST = 100  #: connections taken up in one go
 AT_ONCE = 4  #: stores that are asked at a time
 WAIT = 60.0  #: seconds for a worker elsewhere to read what was stored
@@ -73,7 +74,7 @@ class Reconciler:
         """Walk through the store's orders and say what was found.
 
         Args:
-            since: where to begin; without it where the last walk ended, at first an hour before the connection.
+            since: where to begin; without it where the last walk ended, at first a day before the connection.
         Returns:
             ``since`` (where it began), ``clipped`` (the store tells nothing older), ``seen`` (orders fetched),
             ``known`` (nothing followed from them), ``added`` (events that came of the others) and ``unexplained``

@@ -7,7 +7,7 @@ it is missing, and removed where it is one too many.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -18,13 +18,13 @@ from app.db import Database
 from app.models import Connection, ConnectionState, Shop, Webhook
 from app.services.errors import Failed, NotFound
 from app.services.shopify_client import ShopifyClient
-from app.services.shopify_install import learn
+from app.services.shopify_install import learn, lock
 from app.services.shopify_tokens import NeedsReopening, Tokens
 from app.services.shopify_troubles import FORBIDDEN, REOPEN
 from connectors.shopify import subscriptions
 from connectors.shopify.admin import Admin, AdminAnswer, AdminError, AdminForbidden, AdminUnauthorized
 from connectors.shopify.code_grant import missing_scopes
-from connectors.shopify.shop import ShopFacts, orders_approved, read_shop
+from connectors.shopify.shop import PersonalData, ShopFacts, read_personal, read_shop
 from connectors.shopify.subscriptions import APP_TOPICS, COMPLIANCE_TOPICS, SCOPES, SHOP_TOPICS, Subscription
 
 RECENT = 500  #: webhooks that are looked at for what arrived; what was seen before stands in the last report
@@ -35,6 +35,16 @@ _NOT_APPROVED = (
 )
 #: No webhook needs these, and what they lack meanwhile is reported when they are granted.
 _TO_COMPLETE = frozenset({"read_customers", "read_products"})
+_OLD_VERSION = (
+    "Shopify answers with version {answered} of its API, and {wanted} was asked for: that one is out of support, or not"
+    " out yet. Everything still works; the operator has to bring Tillwire up to date, or mend SHOPIFY_API_VERSION."
+)
+_HIDDEN = (
+    "Shopify hides {hidden} of buyers: orders arrive without them until the app is approved for these fields of"
+    " protected customer data. The operator has to ask for them in the Partner Dashboard."
+)
+#: Topics whose bodies tell who bought.
+_PERSONAL = ("carts/", "checkouts/", "orders/")
 _COMPLETES = (
     "an order whose webhook Shopify lost cannot be seen whole, and is not reported until they are granted; all others"
     " are"
@@ -58,7 +68,7 @@ class _Found:
 
     facts: ShopFacts
     missing: list[str]  #: scopes
-    approved: bool
+    personal: PersonalData
     subscriptions: list[Subscription]
     twins: dict[str, list[str]] = field(default_factory=dict)  #: by topic: why one could not be removed
     refused: dict[str, list[str]] = field(default_factory=dict)  #: by topic: why it could not be made
@@ -75,9 +85,10 @@ class Checker:
     def check(self, shop_id: int, now: datetime) -> dict[str, Any]:
         """Ask the shop, mend, and note what was found; return the report.
 
-        Returns: ``at``, ``problem`` (a sentence, or None), ``api_version`` (``wanted``, ``answered``), ``scopes``
-            (``granted``, ``missing``), ``protected_data`` and ``topics``: each with ``state`` (ok, missing, refused,
-            twin removed), ``owner`` (app, shop), ``why`` and ``last_event_at``.
+        Returns: ``at``, ``problem`` (a sentence, or None), ``notice`` (what the operator has to mend though all works;
+            a sentence, or None), ``api_version`` (``wanted``, ``answered``), ``scopes`` (``granted``, ``missing``),
+            ``protected_data``, ``hidden`` (kinds of personal data that Shopify keeps from us) and ``topics``: each
+            with ``state`` (ok, missing, refused, twin removed), ``owner`` (app, shop), ``why`` and ``last_event_at``.
         Raises:
             NotFound: the shop is no connected one. Trouble with the store is no error, but part of the report.
         """
@@ -89,7 +100,7 @@ class Checker:
         except AdminForbidden:
             return self._note(subject, now, FORBIDDEN, attention=True)
         except AdminUnauthorized:
-            self._tokens.lost(shop_id, subject.generation)
+            self._tokens.lost(shop_id, subject.generation, admin.refused)
             return self._note(subject, now, REOPEN)
         except NeedsReopening as error:
             return self._note(subject, now, str(error))
@@ -100,10 +111,19 @@ class Checker:
         report = {
             "api_version": {"wanted": self._shopify.api_version, "answered": admin.answered_version},
             "scopes": {"granted": list(found.facts.scopes), "missing": found.missing},
-            "protected_data": found.approved,
+            "protected_data": found.personal.approved,
+            "hidden": list(found.personal.hidden),
+            "notice": self._notice(admin, found),
             "topics": self._topics(subject, found),
         }
         return self._note(subject, now, problem, report, found.facts, attention=problem is not None)
+
+    def _notice(self, admin: Admin, found: _Found) -> str | None:
+        wanted, answered = self._shopify.api_version, admin.answered_version
+        said = [_OLD_VERSION.format(answered=answered, wanted=wanted)] if answered not in (None, wanted) else []
+        if found.personal.hidden:
+            said.append(_HIDDEN.format(hidden=", ".join(found.personal.hidden)))
+        return " ".join(said) or None
 
     def _subject(self, shop_id: int) -> _Subject:
         wanted = select(Shop, Connection).join(Connection, Connection.shop_id == Shop.id)
@@ -120,8 +140,8 @@ class Checker:
         if subject.external_id not in (None, facts.external_id):
             raise AdminAnswer("another store answers at this domain")
         missing = missing_scopes(SCOPES, facts.scopes)
-        approved = "read_orders" in missing or orders_approved(admin)
-        found = _Found(facts, missing, approved, subscriptions.list_subscriptions(admin))
+        personal = PersonalData() if "read_orders" in missing else read_personal(admin)
+        found = _Found(facts, missing, personal, subscriptions.list_subscriptions(admin))
         self._mend(admin, subject, found)
         return found
 
@@ -130,9 +150,9 @@ class Checker:
         uri = self._shopify.webhooks_uri
         plan = subscriptions.compare(found.subscriptions, subject.wanted, uri)
         for twin in plan.twins:
-            found.twins.setdefault(twin.topic, []).extend(subscriptions.unsubscribe(admin, twin))
+            found.twins.setdefault(twin.topic, []).extend(_errors(subscriptions.unsubscribe, admin, twin))
         for topic in plan.missing:
-            if errors := subscriptions.subscribe(admin, topic, uri):
+            if errors := _errors(subscriptions.subscribe, admin, topic, uri):
                 found.refused[topic] = errors
 
     # the report
@@ -184,14 +204,23 @@ class Checker:
         if found is not None or attention:
             state = {"state": ConnectionState.ATTENTION if attention else ConnectionState.CONNECTED, "trouble": problem}
         with self._db.write() as session:
+            lock(session, subject.shop_id)
             session.execute(update(Connection).where(*mine).values(report=report, checked_at=now))
             working = session.execute(
                 update(Connection).where(*mine, Connection.state.in_(_WORKING)).values(checked_at=now, **state)
             )
             if facts is not None and working.rowcount:  # type: ignore[attr-defined]
                 session.execute(update(Connection).where(*mine).values(scopes=list(facts.scopes)))
-                learn(session.get_one(Shop, subject.shop_id, with_for_update=True), facts)
+                learn(session.get_one(Shop, subject.shop_id), facts)
         return report
+
+
+def _errors(change: Callable[..., list[str]], *what: object) -> list[str]:
+    """Why a change was refused; an answer that makes no sense is one topic's trouble, not all others'."""
+    try:
+        return change(*what)
+    except AdminAnswer as error:
+        return [str(error)]
 
 
 def _others(found: _Found, subject: _Subject) -> Iterable[str]:
@@ -207,13 +236,15 @@ def _judge(topic: str, owner: str, found: _Found) -> tuple[str, str]:
         return "refused", f"Shopify refused it: {'; '.join(found.refused[topic])}."
     if scope in found.missing:
         return "missing", f"{declared} The store has not granted the right {scope}, so nothing arrives."
-    if scope and not found.approved:
+    if scope and not found.personal.approved:
         return "missing", f"{declared} The app is not approved for protected customer data, so nothing arrives."
     if topic in found.twins:
         errors = "; ".join(found.twins[topic])
         if errors:
             return "refused", f"{declared} A second subscription, made in this shop, could not be removed: {errors}."
         return "twin removed", f"{declared} A second subscription, made in this shop, was removed."
+    if found.personal.hidden and topic.startswith(_PERSONAL):
+        return "ok", f"{declared} It comes without {', '.join(found.personal.hidden)}, until Shopify approves them."
     return "ok", declared
 
 
@@ -226,4 +257,4 @@ def _problem(found: _Found) -> str | None:
             f"The store has not granted the rights {rights}, so {means}. What arrived is safe. Open"
             " Tillwire in the Shopify admin and accept the rights it asks for."
         )
-    return None if found.approved else _NOT_APPROVED
+    return None if found.personal.approved else _NOT_APPROVED

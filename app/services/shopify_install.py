@@ -23,17 +23,26 @@ from app.services.errors import Failed
 from app.services.secrets import Vault
 from app.services.shopify_client import ShopifyClient
 from app.services.shopify_tokens import dropped, sealed
-from app.services.shopify_troubles import ANOTHER_STORE, FORBIDDEN, REMOVED, WRONG_CLIENT
+from app.services.shopify_troubles import ANOTHER_DOMAIN, ANOTHER_STORE, FORBIDDEN, REMOVED, WRONG_CLIENT
 from connectors.shopify.admin import AdminError, AdminForbidden, AdminUnauthorized, AdminUnavailable
 from connectors.shopify.code_grant import missing_scopes
 from connectors.shopify.identity import Identity
-from connectors.shopify.oauth import DeadGrant, Grant, OAuthError, OAuthUnavailable, StaleSubject, WrongClient
+from connectors.shopify.oauth import (
+    DeadGrant,
+    Grant,
+    OAuthError,
+    OAuthForbidden,
+    OAuthUnavailable,
+    StaleSubject,
+    WrongClient,
+)
 from connectors.shopify.shop import ShopFacts, read_shop
 from connectors.shopify.subscriptions import SCOPES
 
 T = TypeVar("T")
 
 SEEN_EVERY = timedelta(seconds=10)  #: how exactly it is noted when the app was last opened
+SURE = timedelta(minutes=10)  #: so long after a check the tokens are taken for alive, whoever opens the app
 _WORKING = (ConnectionState.CONNECTED, ConnectionState.ATTENTION)
 
 
@@ -96,10 +105,12 @@ class Installer:
         admin = self._shopify.admin(domain, lambda rejected: _once(grant.access_token, rejected))
         facts = asked(lambda: read_shop(admin))
         with self._db.write() as session:
+            _refuse_second(session, domain, facts.external_id)
             shop, connection = _rows(session, domain, started)
             if shop.external_id not in (None, facts.external_id):
                 raise Failed(ANOTHER_STORE)
-            if connection.ended_at is not None and connection.ended_at >= started:
+            ended = connection.state == ConnectionState.ENDED
+            if ended and connection.ended_at is not None and connection.ended_at >= started:
                 raise Failed(REMOVED)
             if connection.state == ConnectionState.CONNECTED and connection.generation != (known and known.generation):
                 return shop.id  # another page of the same shop was faster; its tokens are as good
@@ -128,7 +139,7 @@ class Installer:
             None,
             connection.generation + 1,
         )
-        connection.installed_at, connection.ended_at, connection.refreshing_until = started, None, None
+        connection.installed_at, connection.refreshing_until = started, None
         connection.check_at = connection.reconcile_at = started
         learn(shop, facts)
         shop.trouble = None
@@ -146,7 +157,10 @@ class Installer:
         return Known(row.id, row.generation, works)
 
     def _note_opened(self, known: Known, at: datetime) -> None:
-        """Shopify hands ID tokens out only while the app is installed: a removal before ``at`` is over."""
+        """Shopify hands ID tokens out only while the app is installed: a removal before ``at`` is over.
+
+        The tokens died with it all the same, so they are checked at once, while somebody is there who can renew them.
+        """
         due = (Connection.opened_at.is_(None)) | (Connection.opened_at < at - SEEN_EVERY)
         mine = (Connection.shop_id == known.shop_id, Connection.generation == known.generation, due)
         with self._db.read() as session:
@@ -154,6 +168,10 @@ class Installer:
                 return
         with self._db.begin() as connection:
             connection.execute(update(Connection).where(*mine).values(opened_at=at))
+            now = self._clock()
+            unsure = (Connection.check_at > now, Connection.checked_at < now - SURE)
+            check = update(Connection).where(Connection.shop_id == known.shop_id, *unsure)
+            connection.execute(check.values(check_at=now))
 
 
 def _opened(domain: str) -> Any:
@@ -163,17 +181,36 @@ def _opened(domain: str) -> Any:
     )
 
 
+def _refuse_second(session: Session, domain: str, external_id: str) -> None:
+    """One store under two domains must not become two shops: each would report its orders."""
+    same = (Shop.platform == "shopify", Shop.external_id == external_id, Shop.removed_at.is_(None))
+    if session.scalar(select(Shop.id).where(*same, Shop.domain != domain).limit(1)) is not None:
+        raise Failed(ANOTHER_DOMAIN)
+
+
 def _rows(session: Session, domain: str, now: datetime) -> tuple[Shop, Connection]:
     """The shop and its connection, locked; made where there are none. Two installs at once find the same rows."""
     shop_row = {"platform": "shopify", "domain": domain, "url": f"https://{domain}", "settings": {}, "created_at": now}
     number = configure.new_number(session)
     _insert(session, Shop, shop_row if number is None else {"id": number, **shop_row})
     wanted = select(Shop).where(Shop.platform == "shopify", Shop.domain == domain)
-    shop = session.scalars(wanted.with_for_update()).one()
+    shop = session.scalars(wanted.with_for_update(key_share=True)).one()
     row = {"shop_id": shop.id, "state": ConnectionState.UNPROVEN, "scopes": [], "generation": 0, "installed_at": now}
     _insert(session, Connection, row)
-    held = select(Connection).where(Connection.shop_id == shop.id)
-    return shop, session.scalars(held.with_for_update()).one()
+    lock(session, shop.id)
+    return shop, session.get_one(Connection, shop.id)
+
+
+def lock(session: Session, shop_id: int) -> Connection | None:
+    """The shop's connection, locked after the shop itself: whoever writes to both takes them in this order.
+
+    Rows that refer to the shop may still be added meanwhile, by those who hold the connection.
+    """
+    fresh = {"populate_existing": True}
+    shop = select(Shop).where(Shop.id == shop_id).with_for_update(key_share=True)
+    session.scalars(shop, execution_options=fresh).one_or_none()
+    connection = select(Connection).where(Connection.shop_id == shop_id).with_for_update()
+    return session.scalars(connection, execution_options=fresh).one_or_none()
 
 
 def _insert(session: Session, table: type[Base], row: dict[str, Any]) -> None:
@@ -202,7 +239,7 @@ def asked(question: Callable[[], T]) -> T:
         raise Stale from None
     except WrongClient:
         raise Failed(WRONG_CLIENT) from None
-    except AdminForbidden:
+    except (AdminForbidden, OAuthForbidden):
         raise Failed(FORBIDDEN) from None
     except (OAuthUnavailable, AdminUnavailable):
         raise Failed("Shopify does not answer. Nothing was changed. Reload this page in a minute.") from None
@@ -220,17 +257,17 @@ def uninstalled(session: Session, shop: Shop, triggered_at: datetime) -> bool:
     Args:
         triggered_at: by Shopify; the webhook may come hours later, after the app was installed again.
     """
-    wanted = select(Connection).where(Connection.shop_id == shop.id)
-    connection = session.scalars(wanted.with_for_update()).one_or_none()
+    connection = lock(session, shop.id)
     if connection is None:
         configure.pause_shop(session, shop)
         return True
+    connection.ended_at = max(triggered_at, connection.ended_at or triggered_at)
     if connection.installed_at >= triggered_at or connection.state == ConnectionState.ENDED:
         return False
     if connection.opened_at is not None and connection.opened_at >= triggered_at:
         values = dropped()  # installed again since, though nobody told us; the old tokens are dead all the same
     else:
-        values = dropped() | {"state": ConnectionState.ENDED, "trouble": REMOVED, "ended_at": triggered_at}
+        values = dropped() | {"state": ConnectionState.ENDED, "trouble": REMOVED}
         values |= {"check_at": None, "reconcile_at": None}
         configure.pause_shop(session, shop)
     before = {"state": connection.state}
@@ -243,8 +280,7 @@ def uninstalled(session: Session, shop: Shop, triggered_at: datetime) -> bool:
 
 def scopes_changed(session: Session, shop: Shop, current: Sequence[str], triggered_at: datetime) -> bool:
     """The store granted or took rights; the next check, now due, asks which ones. False where that is over."""
-    wanted = select(Connection).where(Connection.shop_id == shop.id)
-    connection = session.scalars(wanted.with_for_update()).one_or_none()
+    connection = lock(session, shop.id)
     if connection is None or connection.installed_at >= triggered_at or connection.state == ConnectionState.ENDED:
         return False
     before = {"scopes": connection.scopes}

@@ -127,15 +127,20 @@ class Tokens:
                 _record(session, shop_id, ConnectionState.REOPEN)
         return len(found)
 
-    def lost(self, shop_id: int, generation: int) -> None:
-        """Shopify refused a token that it had just given: only a person can get another."""
+    def lost(self, shop_id: int, generation: int, refused: str | None) -> None:
+        """Shopify refused a token that it had just given: only a person can get another.
+
+        Args:
+            refused: that token; where another is stored by now, that one may live, and nothing happens.
+        """
+        try:
+            kept = self._kept(shop_id)
+        except NeedsReopening:
+            return
+        if (kept.generation, kept.access_token) != (generation, refused):
+            return
         with self._db.write() as session:
-            changed = session.execute(
-                update(Connection)
-                .where(Connection.shop_id == shop_id, Connection.generation == generation)
-                .where(Connection.secrets.is_not(None))
-                .values(**dropped())
-            )
+            changed = session.execute(update(Connection).where(*_same(kept)).values(**dropped()))
             if _count(changed):
                 _record(session, shop_id, ConnectionState.REOPEN)
 

@@ -18,6 +18,10 @@ REMOVED = (
     "The app was removed from the store, so nothing is received or sent. What was received until then is kept until"
     " Shopify asks for its erasure, two days later. Install the app again to go on."
 )
+ANOTHER_DOMAIN = (
+    "This store is connected already, under another myshopify.com domain. Nothing was changed, and what was received is"
+    " kept. Ask the operator to end the shop of the other domain first (`tillwire shops list` shows it)."
+)
 ANOTHER_STORE = (
     "This domain belonged to another store before, whose data is still here. Nothing was changed. Ask the operator to"
     " erase that store first."

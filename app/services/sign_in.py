@@ -80,6 +80,14 @@ def invite(session: Session, email: str, shop_id: int, now: datetime) -> str:
     return _new_link(session, now, INVITATION_LIFETIME, email=email, shop_id=shop_id)
 
 
+def withdraw_link(session: Session, token: str) -> None:
+    """Forget a link that could not be handed over: it must not count against the address."""
+    session.execute(
+        delete(SignInLink).where(SignInLink.token_hash == fingerprint(token)),
+        execution_options={"synchronize_session": False},
+    )
+
+
 def use_link(session: Session, token: str, now: datetime) -> str:
     """Use up the link and return the token of the session that it opens.
 

@@ -249,13 +249,18 @@ class ShopifyPlatform:
         """
         return self.state.shops[domain if domain.endswith(".myshopify.com") else f"{domain}.myshopify.com"]
 
-    def install(self, domain: str, scopes: Sequence[str] | None = None) -> None:
-        """Install the app, as a click in the admin does. Shopify tells the app nothing of it."""
+    def install(self, domain: str, scopes: Sequence[str] | None = None, *, spared: bool = False) -> None:
+        """Install the app, as a click in the admin does. Shopify tells the app nothing of it.
+
+        Args:
+            spared: take back the ``shop/redact`` of an uninstall before, which comes all the same by default.
+        """
         shop = self.shop(domain)
         with self.state.lock:
             shop.scopes = shop.scopes if scopes is None else tuple(scopes)
             self.state.install(shop)
-            self.webhooks.cancel(shop, "shop/redact")
+            if spared:
+                self.webhooks.cancel(shop, "shop/redact")
 
     def uninstall(self, domain: str) -> None:
         """Remove the app: tokens and shop-specific subscriptions are gone at once, ``app/uninstalled`` is queued, and

@@ -5,6 +5,8 @@ Counts are kept in memory, by process: they slow down guessing and flooding, the
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address, IPv6Network, ip_address
+
 from flask import Flask, current_app, request
 from flask_limiter import Limiter
 
@@ -17,6 +19,20 @@ CALLBACK = "60 per minute"  #: a store's server calling back; many stores share 
 
 
 def _client() -> str:
+    """Who knocks: an IPv4 address, or the /64 network of an IPv6 one, all of which one subscriber has (RFC 6177)."""
+    address = _address()
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(found, IPv4Address):
+        return address
+    if found.ipv4_mapped:
+        return str(found.ipv4_mapped)
+    return str(IPv6Network((int(found), 64), strict=False))
+
+
+def _address() -> str:
     """The address that the outermost of our own proxies saw; what stands before it in the header, anybody can write."""
     config: Config = current_app.extensions["config"]
     route = request.access_route

@@ -8,6 +8,9 @@ answers these are.
 
 from __future__ import annotations
 
+import logging
+import re
+import time
 from datetime import UTC, datetime
 from typing import Literal
 from urllib.parse import quote, urlencode, urlsplit
@@ -27,6 +30,7 @@ from app.web.access import Access
 from app.web.limits import CALLBACK, CONNECT, limiter
 
 bp = Blueprint("shopify", __name__)
+log = logging.getLogger(__name__)
 
 Kind = Literal["page", "fetch"]
 PATCH = "/connect/shopify/patch"
@@ -35,13 +39,20 @@ CDN = "https://cdn.shopify.com"
 APP_BRIDGE = f"{CDN}/shopifycloud/app-bridge.js"
 POLARIS = f"{CDN}/shopifycloud/polaris-1.js"
 _STATE = "shopify_state"  #: the walk's state in the session of the browser that began it
-_RETRIED = "retried"  #: in the query: a fresh token was fetched for this page once already
+_RETRIED = "retried"  #: in the query: when a fresh token was fetched for this page, in seconds since 1970
+_JUST_NOW = 60  #: seconds since then; whoever loads the page again later gets a fresh token again
 #: Parts of a page load's query that hold for that load alone.
 _SPENT = ("id_token", "hmac", "timestamp", "session", _RETRIED)
 _NOT_OURS = (
     "This page opens inside the Shopify admin only, and what opened it was not signed for this app. Nothing was"
     " changed. Open the app from the Shopify admin again; if that does not help, the operator has to check the app's"
     " client secret."
+)
+
+_CLOCK = (
+    "Shopify's proof of who you are is over or has not begun, though it was made a moment ago: the clock of this server"
+    " or of your computer is wrong. Nothing was changed. Set your computer's clock and reload this page; if that does"
+    " not help, the operator has to set the server's clock."
 )
 
 
@@ -76,12 +87,15 @@ def embedded_access() -> Access | Response | None:
         shop_id = installer.open(identity)
     except Expired:
         refusals.note(refusals.TOKEN_EXPIRED)
-        return _again(kind)
+        if kind == "page" and _retried():
+            log.warning("an ID token fetched a moment ago is over, or not begun: is this server's clock right?")
+            return _failed(kind, 502, _CLOCK)
+        return _again(kind, retried=True)
     except BadIdentity:
         CONNECTS.labels("shopify", "id token refused").inc()
         return _again(kind) if kind == "fetch" else _failed(kind, 401, _NOT_OURS)
     except Stale:
-        return _failed(kind, 502, _NOT_OURS) if _RETRIED in request.args else _again(kind, retried=True)
+        return _failed(kind, 502, _NOT_OURS) if _retried() else _again(kind, retried=True)
     except Failed as error:
         return _failed(kind, 502, str(error))
     g.shopify_domain = identity.domain
@@ -110,12 +124,17 @@ def _again(kind: Kind, *, retried: bool = False) -> Response:
     """Let App Bridge bring a fresh token: the package's answers, made of an address that holds no token."""
     query = [(name, value) for name, value in request.args.items(multi=True) if name not in _SPENT]
     query = [(name, value) for name, value in query if name != "shop" or shop_domain(value)]
-    query += [(_RETRIED, "1")] if retried else []
+    query += [(_RETRIED, str(int(time.time())))] if retried else []
     public = urlsplit(_shopify().public_url)
     address = f"{_shopify().public_url}{quote(request.path)}" + (f"?{urlencode(query)}" if query else "")
     headers = {"Authorization": "Bearer none"} if kind == "fetch" else {}
     asked: RequestInput = {"method": request.method, "headers": headers, "url": address, "body": ""}
     return _response(_shopify().app.verify_app_home_req(asked, public.path + PATCH).response)
+
+
+def _retried() -> bool:
+    given = request.args.get(_RETRIED, "")
+    return re.fullmatch("[0-9]{1,12}", given) is not None and 0 <= int(time.time()) - int(given) < _JUST_NOW
 
 
 def _response(answer: Res) -> Response:

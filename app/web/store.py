@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from flask import Blueprint, current_app, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
 
 from app.db import Database
 from app.services import progress
@@ -19,16 +20,19 @@ from app.web.limits import limiter
 bp = Blueprint("store", __name__)
 guard(bp)
 
-_DONE = {
-    "checked": "The connection was looked at, and what could be repaired was.",
-    "disconnected": "The store is disconnected, and its keys are forgotten here.",
-}
+
+def _done() -> str | None:
+    said = {
+        "checked": _("The connection was looked at, and what could be repaired was."),
+        "disconnected": _("The store is disconnected, and its keys are forgotten here."),
+    }
+    return said.get(request.args.get("done", ""))
 
 
 @bp.get("/shops/<int:shop_id>/connection")
 def show(shop_id: int) -> ResponseReturnValue:
     current_shop()
-    return page(notice=_DONE.get(request.args.get("done", "")))
+    return page(notice=_done())
 
 
 @bp.post("/shops/<int:shop_id>/check")
@@ -60,7 +64,7 @@ def page(*, notice: str | None = None, failed: str | None = None) -> str:
     return render_template(
         "store/show.html",
         store=store,
-        topics=store.report.get("topics", {}),
+        topics=progress.topics(store.report),
         problem=store.report.get("problem") or store.report.get("why"),
         connect_url=None if g.access.account_id is None else url_for("connect_woocommerce.form"),
         actions=_connections().actions(store.platform, store.state),

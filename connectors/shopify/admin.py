@@ -77,6 +77,7 @@ class Admin:
         self._api_version = api_version
         self._token = token
         self.answered_version: str | None = None  #: the version that Shopify answered with, once it did
+        self.refused: str | None = None  #: the token that Shopify refused last; a secret
 
     def __repr__(self) -> str:
         return f"Admin({self.domain!r})"
@@ -86,7 +87,10 @@ class Admin:
         token = self._token(None)
         result = self._send(query, variables, token)
         if result.response.status == 401:
-            result = self._send(query, variables, self._token(token))
+            self.refused, token = token, self._token(token)
+            result = self._send(query, variables, token)
+            if result.response.status == 401:
+                self.refused = token
         self.answered_version = _header(result, _VERSION) or self.answered_version
         return _data(result)
 

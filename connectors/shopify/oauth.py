@@ -4,6 +4,7 @@ OAuthError
 ├── StaleSubject      the ID token is too old: the browser is to bring a new one
 ├── DeadGrant         refresh token or code is over, revoked, or of an installation before
 ├── WrongClient       our client secret is wrong, or the shop removed the app
+├── OAuthForbidden    403: this server may not ask, whatever it asks for
 ├── OAuthUnavailable  no answer, 429, 5xx: the same question may be answered later
 └── OAuthAnswer       anything else, such as a token that would never expire
 
@@ -43,6 +44,10 @@ class DeadGrant(OAuthError):
 
 class WrongClient(OAuthError):
     """Shopify does not know us with this secret, or not at this shop."""
+
+
+class OAuthForbidden(OAuthError):
+    """Shopify refuses this server, as where it is not on the app's IP allowlist."""
 
 
 class OAuthUnavailable(OAuthError):
@@ -118,6 +123,8 @@ def _refusal(result: TokenExchangeResult) -> OAuthError:
     status = result.http_logs[-1].res.status if result.http_logs else 0
     if status == 429 or status >= 500:
         return OAuthUnavailable(f"Shopify answered {status}")
+    if status == 403:
+        return OAuthForbidden("Shopify answered 403")
     code = result.log.code
     return _ERRORS.get(code, OAuthAnswer)(f"Shopify refused ({code}, {status})")
 
@@ -169,6 +176,8 @@ def redeem(app: ShopifyApp, http: httpx.Client, domain: str, code: str) -> Grant
 def _answer(response: httpx.Response) -> dict[str, Any]:
     if response.status_code == 429 or response.status_code >= 500:
         raise OAuthUnavailable(f"Shopify answered {response.status_code}")
+    if response.status_code == 403:
+        raise OAuthForbidden("Shopify answered 403")
     try:
         answer = response.json()
     except ValueError:

@@ -15,7 +15,9 @@ query Shop {
   currentAppInstallation { accessScopes { handle } }
 }
 """
-_ORDER = "query OneOrder { orders(first: 1) { nodes { id } } }"
+_ORDER = "query OneOrder { orders(first: 1) { nodes { id email phone shippingAddress { name city } } } }"
+#: By the field that stands for it, in the order in which we tell it.
+_PERSONAL = {"name": "names", "email": "e-mail addresses", "phone": "phone numbers", "city": "addresses"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,30 @@ class ShopFacts:
     timezone: str
     plan: str
     scopes: tuple[str, ...]  #: granted; a right to write stands for the one to read
+
+
+@dataclass(frozen=True, slots=True)
+class PersonalData:
+    """What the app's approval for protected customer data lets through."""
+
+    approved: bool = True  #: without it no order is shown or told
+    hidden: tuple[str, ...] = ()  #: ``names``, ``e-mail addresses``, ``phone numbers``, ``addresses``
+
+
+def read_personal(admin: Admin) -> PersonalData:
+    """Ask for one order. A shop that has none yet shows nothing hidden.
+
+    Only to be asked with the scope to read orders: without it the refusal is the same.
+    Source: shopify.dev/docs/apps/launch/protected-customer-data
+    """
+    try:
+        admin.ask(_ORDER)
+    except AdminAnswer as error:
+        if "ACCESS_DENIED" not in error.codes:
+            raise
+        hidden = tuple(said for name, said in _PERSONAL.items() if name in error.fields)
+        return PersonalData(approved=bool(hidden) and "orders" not in error.fields, hidden=hidden)
+    return PersonalData()
 
 
 def read_shop(admin: Admin) -> ShopFacts:
@@ -57,18 +83,3 @@ def _facts(data: Mapping[str, Any]) -> ShopFacts:
         plan=str(shop["plan"]["publicDisplayName"]),
         scopes=tuple(sorted(str(scope["handle"]) for scope in granted)),
     )
-
-
-def orders_approved(admin: Admin) -> bool:
-    """Whether the app is approved for protected customer data, without which no order is shown or told.
-
-    Only to be asked with the scope to read orders: without it the refusal is the same.
-    Source: shopify.dev/docs/apps/launch/protected-customer-data
-    """
-    try:
-        admin.ask(_ORDER)
-    except AdminAnswer as error:
-        if "ACCESS_DENIED" in error.codes:
-            return False
-        raise
-    return True

@@ -22,6 +22,7 @@ from connectors.shopify.oauth import (
     Grant,
     OAuthAnswer,
     OAuthError,
+    OAuthForbidden,
     OAuthUnavailable,
     StaleSubject,
     WrongClient,
@@ -132,7 +133,9 @@ def test_a_token_that_is_not_whole_or_never_expires_is_an_error(ask: Ask, change
         (httpx.Response(200, json=["marker"]), OAuthAnswer),
         (httpx.Response(200, json=None), OAuthAnswer),
         (httpx.Response(302, headers={"Location": "https://evil.example"}), OAuthAnswer),
-        (httpx.Response(403, json={"error": "something_new"}), OAuthAnswer),
+        (httpx.Response(403, json={"error": "something_new"}), OAuthForbidden),
+        (httpx.Response(403, text="<html>"), OAuthForbidden),
+        (httpx.Response(400, json={"error": "something_new"}), OAuthAnswer),
     ],
 )
 def test_every_refusal_has_its_class_and_tells_no_secret(

@@ -22,7 +22,7 @@ from app.models import (
     Webhook,
     WebhookState,
 )
-from app.services import chores, data_request
+from app.services import chores, data_request, shopify_install
 from app.services.chores import Chores
 from app.services.packing import decompress
 from tests.rig import DOMAIN, SHOPIFY_SECRET, Rig, signature
@@ -301,9 +301,10 @@ def test_a_later_shop_whose_rows_get_the_same_numbers_is_erased_as_well(rig: Rig
 @pytest.mark.parametrize(
     ("installed", "state", "kept"),
     [
-        ("2026-11-19T10:00:01Z", ConnectionState.CONNECTED, True),
+        ("2026-11-19T09:59:30Z", ConnectionState.CONNECTED, True),
         ("2026-11-21T10:00:01Z", ConnectionState.REOPEN, True),
-        ("2026-11-19T09:59:59Z", ConnectionState.CONNECTED, False),
+        ("2026-11-18T10:00:01Z", ConnectionState.ATTENTION, True),  # the uninstall is unknown, and may be that old
+        ("2026-11-18T09:59:59Z", ConnectionState.CONNECTED, False),
         ("2026-11-21T09:00:00Z", ConnectionState.ENDED, False),
     ],
 )
@@ -321,6 +322,43 @@ def test_a_shop_that_was_installed_after_it_left_is_kept_and_the_receipt_says_so
         assert resolved(rig) == [
             ("ignored", "done on 2026-11-21T12:00:00Z: the shop was installed again after it left, and is kept")
         ]
+
+
+@pytest.mark.parametrize("news", ["before the install", "after the install", "after the app was opened"])
+@pytest.mark.parametrize("late", [0, 120, 7200])
+def test_a_shop_that_came_back_soon_after_it_left_is_never_erased(rig: Rig, shop: int, news: str, late: int) -> None:
+    left = datetime(2026, 11, 19, 10, tzinfo=UTC)
+    back, before = left + timedelta(seconds=90), left - timedelta(days=30)
+    opened = news == "after the app was opened"
+    with rig.db.write() as session:
+        connection = Connection(shop_id=shop, state=ConnectionState.CONNECTED, installed_at=before, scopes=[])
+        session.add(connection)
+        row = session.get_one(Shop, shop)
+        if news == "before the install":
+            assert shopify_install.uninstalled(session, row, left) is True
+            row.removed_at, connection.state = None, ConnectionState.CONNECTED
+        connection.opened_at = back if opened else None
+        connection.installed_at = before if opened else back
+        if news != "before the install":
+            assert shopify_install.uninstalled(session, row, left) is opened
+    asked = left + timedelta(hours=48, seconds=late)
+    send(rig, "shop/redact", SHOP, triggered=asked.isoformat())
+    assert work(rig) == 1
+    assert [each.id for each in rows(rig, Shop)] == [shop]
+    assert [each.kind for each in rows(rig, Receipt)] == ["shop_kept"]
+
+
+def test_a_shop_that_left_after_its_app_was_opened_is_erased(rig: Rig, shop: int) -> None:
+    """Known by the time of the uninstall alone, though the connection looks alive."""
+    left = datetime(2026, 11, 19, 10, tzinfo=UTC)
+    with rig.db.write() as session:
+        installed = left - timedelta(seconds=60)
+        session.add(
+            Connection(shop_id=shop, state=ConnectionState.REOPEN, installed_at=installed, ended_at=left, scopes=[])
+        )
+    send(rig, "shop/redact", SHOP, triggered="2026-11-21T10:00:00Z")
+    assert work(rig) == 1
+    assert (rows(rig, Shop), [each.kind for each in rows(rig, Receipt)]) == ([], ["shop_erased"])
 
 
 # what goes wrong

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select, update
 
 from app.models import AuditEntry, Delivery, Destination
-from app.services import delivery_list, download, resend
+from app.services import delivery_list, download, orders, resend
 from app.services.delivery_list import Choice, mark
 from app.services.delivery_page import delivery_view
 from app.services.download import COLUMNS, harmless
@@ -261,3 +262,28 @@ def test_an_order_number_that_is_a_formula_is_none_in_the_download(rig: Rig, sho
     rig.work()
     row = list(download.rows(rig.db, shop, Choice(ids=(6,))))[1]
     assert row[4] == '\'=HYPERLINK("https://evil.example")'
+
+
+# --- on a server ------------------------------------------------------------------------------------------------------
+
+
+def test_postgresql_pages_counts_and_sends_again_alike(tmp_path: Path, postgres_url: str) -> None:
+    with Rig(tmp_path, database_url=postgres_url) as rig:
+        shop = rig.shop("woocommerce")
+        rig.switch_on(shop, "sprii")
+        for order_id in (1, 2, 3):
+            tell(rig, shop, order_id)
+        rig.work()
+        put(rig, 2, state="dead", reason="refused")
+        with rig.db.read() as session:
+            first = delivery_list.page(session, shop, Choice(), size=2)
+            second = delivery_list.page(session, shop, Choice(), before=first.older, size=2)
+            known = orders.newest(session, shop, size=2)
+            older = orders.newest(session, shop, before=known.older, size=2)
+            counts = delivery_list.counts(session, shop, datetime.now(UTC))
+            assert [row.key for row in orders.find(session, shop, "buyer@example.test")] == ["3", "2", "1"]
+        assert [row.id for row in (*first.rows, *second.rows)] == [3, 2, 1]
+        assert [row.key for row in (*known.rows, *older.rows)] == ["3", "2", "1"]
+        assert counts.numbers == {"sprii": {"delivered": 2, "dead": 1}}
+        assert again(rig, shop, Choice(state="dead", reason=mark("refused"))).sent == 1
+        assert states(rig) == ["delivered", "pending", "delivered"]

@@ -10,6 +10,7 @@ import re
 import socketserver
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from email.message import EmailMessage
 from pathlib import Path
@@ -235,6 +236,23 @@ def test_after_a_mail_that_failed_the_next_one_goes_out(db: Database, caplog: py
     assert caplog.record_tuples == [
         ("app.services.mail", logging.ERROR, "a sign-in mail could not be sent (SMTPRecipientsRefused): see SMTP_URL")
     ]
+
+
+def test_mails_that_failed_do_not_use_up_the_links_of_an_address(
+    db: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Postbox(refuses="RCPT") as box:
+        sender = LinkSender(db, Mailer(f"smtp://127.0.0.1:{box.port}", US))
+        for _ in range(3):
+            sender.ask(ANNA, PAGE)
+        while len(caplog.records) < 3:
+            time.sleep(0.01)
+        box.refuses = ""
+        sender.ask(ANNA, PAGE)
+        sender.close()
+    assert [each["To"] for each in box.mails] == [ANNA]
+    with db.read() as session:
+        assert session.scalar(select(func.count()).select_from(SignInLink)) == 1
 
 
 def test_without_a_mail_server_the_link_is_printed_for_the_developer(

@@ -47,7 +47,7 @@ def test_orders_whose_webhooks_were_lost_are_found(store: Connected) -> None:
     found = store.run()
     assert found == {
         "shop": store.shop,
-        "since": text(store.clock.now - timedelta(hours=1)),
+        "since": text(store.clock.now - timedelta(days=1)),
         "clipped": False,
         "seen": 3,
         "known": 0,

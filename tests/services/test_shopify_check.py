@@ -15,11 +15,22 @@ from app.services.errors import NotFound
 from app.services.packing import compress
 from app.services.shopify_troubles import FORBIDDEN, REOPEN, WRONG_CLIENT
 from app.simulators.shopify_state import Subscription
+from connectors.shopify import subscriptions
+from connectors.shopify.admin import Admin, AdminAnswer
 from connectors.shopify.subscriptions import APP_TOPICS, COMPLIANCE_TOPICS, SCOPES
 from tests.shopify_store import DOMAIN, PUBLIC, Store
 
 URI = f"{PUBLIC}/webhooks/shopify"
 NONE_YET = "Declared in shopify.app.toml. None was received yet."
+BUYER: dict[str, Any] = {
+    "email": "anna@shop.example",
+    "phone": "+4512345678",
+    "shipping_address": {
+        **dict.fromkeys(("address1", "address2", "company", "zip", "phone", "province", "province_code")),
+        **{"first_name": "Anna", "last_name": "Example", "name": "Anna Example", "city": "Odense"},
+        **{"country": "Denmark", "country_code": "DK", "latitude": None, "longitude": None},
+    },
+}
 
 
 @pytest.fixture
@@ -59,6 +70,8 @@ def test_a_sound_connection_is_reported_whole(store: Store) -> None:
         "api_version": {"wanted": "2026-10", "answered": "2026-10"},
         "scopes": {"granted": [*SCOPES], "missing": []},
         "protected_data": True,
+        "hidden": [],
+        "notice": None,
         "topics": {
             topic: {"state": "ok", "owner": "app", "why": NONE_YET, "last_event_at": None}
             for topic in (*APP_TOPICS, *COMPLIANCE_TOPICS)
@@ -120,6 +133,23 @@ def test_without_approval_for_protected_data_every_order_topic_says_so(store: St
     assert store.connection().state == ConnectionState.ATTENTION
 
 
+def test_what_shopify_hides_of_buyers_is_told_and_the_store_stays_connected(store: Store) -> None:
+    store.platform.place_order(DOMAIN, quiet=True, **BUYER)
+    assert check(store)["hidden"] == []
+    store.platform.approve(DOMAIN, {"phone", "email"})
+    report = check(store)
+    assert (report["protected_data"], report["hidden"], report["problem"]) == (True, ["names", "addresses"], None)
+    assert report["notice"] == (
+        "Shopify hides names, addresses of buyers: orders arrive without them until the app is approved for these"
+        " fields of protected customer data. The operator has to ask for them in the Partner Dashboard."
+    )
+    assert report["topics"]["orders/create"]["why"].startswith(
+        "Declared in shopify.app.toml. It comes without names, addresses, until Shopify approves them."
+    )
+    assert "without" not in report["topics"]["fulfillments/create"]["why"]
+    assert store.connection().state == ConnectionState.CONNECTED
+
+
 def test_without_the_right_to_orders_the_approval_is_not_in_doubt(store: Store) -> None:
     store.platform.change_scopes(DOMAIN, [each for each in SCOPES if each != "read_orders"])
     report = check(store)
@@ -169,6 +199,26 @@ def test_what_shopify_refuses_to_make_is_told_with_its_reason(store: Store) -> N
     assert own(store) == []
 
 
+def test_an_answer_about_one_topic_that_makes_no_sense_does_not_end_the_check(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    want(store, "checkouts/delete", "orders/edited")
+    subscribe_one = subscriptions.subscribe
+
+    def answer(admin: Admin, topic: str, uri: str) -> list[str]:
+        if topic == "checkouts/delete":
+            raise AdminAnswer("errors in the answer (200; UNKNOWN)")
+        return subscribe_one(admin, topic, uri)
+
+    monkeypatch.setattr(subscriptions, "subscribe", answer)
+    report = check(store)
+    assert report["problem"] is None
+    assert report["topics"]["checkouts/delete"]["state"] == "refused"
+    assert "Shopify refused it: errors in the answer (200; UNKNOWN)." in report["topics"]["checkouts/delete"]["why"]
+    assert report["topics"]["orders/edited"]["state"] == "ok"
+    assert own(store) == [("orders/edited", URI)]
+
+
 def test_more_subscriptions_than_fit_a_page_are_all_seen(store: Store) -> None:
     for number in range(130):
         subscribe(store, "orders/create", f"https://other.example/{number}")
@@ -210,6 +260,12 @@ def test_an_answer_of_another_version_is_reported(store: Store) -> None:
     report = type(store.checker)(store.db, tokens, client).check(1, store.now())
     client.close()
     assert report["api_version"] == {"wanted": "2024-10", "answered": "2026-01"}
+    assert report["problem"] is None
+    assert report["notice"] == (
+        "Shopify answers with version 2026-01 of its API, and 2024-10 was asked for: that one is out of support, or not"
+        " out yet. Everything still works; the operator has to bring Tillwire up to date, or mend SHOPIFY_API_VERSION."
+    )
+    assert (store.connection().state, store.connection().trouble) == (ConnectionState.CONNECTED, None)
 
 
 # trouble

@@ -9,15 +9,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
+from sqlalchemy.orm import ORMExecuteState, Session
 
 from app.db import Database
 from app.models import Connection, ConnectionState, Destination, Mode, Shop
-from app.services import configure, shopify_install
+from app.services import configure, shopify_install, upkeep
 from app.services.erase_shop import erase_shop
 from app.services.errors import Failed
 from app.services.shopify_install import Stale, scopes_changed, uninstalled
-from app.services.shopify_troubles import FORBIDDEN, REMOVED, REOPEN, WRONG_CLIENT
+from app.services.shopify_troubles import ANOTHER_DOMAIN, FORBIDDEN, REMOVED, REOPEN, WRONG_CLIENT
 from tests.shopify_store import DOMAIN, NUMBER, Store
 
 STAFF = "shopify:87000000001"
@@ -119,6 +120,7 @@ def test_a_domain_that_belongs_to_another_store_now_does_not_get_its_data(store:
         ({"kind": "drop_before", "path": "graphql"}, Failed, "Shopify does not answer. Nothing was changed."),
         ({"kind": "garbage", "path": "graphql"}, Failed, "Shopify's answer could not be used"),
         ({"kind": "403", "path": "graphql"}, Failed, "IP"),
+        ({"kind": "403", "path": "access_token"}, Failed, "IP"),
         ({"kind": "401", "path": "graphql"}, Stale, "^$"),
     ],
     ids=str,
@@ -233,7 +235,8 @@ def test_an_install_after_a_removal_brings_everything_back(store: Store) -> None
     assert store.open() == shop
     connection = store.connection()
     assert (connection.state, connection.trouble, connection.generation) == (ConnectionState.CONNECTED, None, 2)
-    assert connection.ended_at is None
+    assert connection.ended_at is not None
+    assert connection.ended_at < connection.installed_at
     assert not set(old.values()) & set(store.secrets().values())
     assert store.shop().removed_at is None
     assert store.shop().settings == {"facts": FACTS}
@@ -281,6 +284,65 @@ def test_an_app_removed_and_installed_again_without_any_news_works_once_it_is_op
     assert store.open() == shop
     assert (store.connection().state, store.connection().generation) == (ConnectionState.CONNECTED, 2)
     assert store.tokens.token(shop) == store.secrets()["access_token"]
+
+
+def test_an_install_again_whose_news_got_lost_is_noticed_by_the_opening_and_healed_by_the_next_request(
+    store: Store,
+) -> None:
+    shop = store.installed()
+    store.set(checked_at=store.now(), check_at=store.now() + timedelta(hours=1))
+    store.offset += 30 * 60
+    store.platform.uninstall(DOMAIN)
+    store.platform.install(DOMAIN)
+    assert store.open() == shop  # nothing tells yet that the tokens are dead
+    assert store.connection().state == ConnectionState.CONNECTED
+    assert upkeep.check_due(store.db, lambda each: store.checker.check(each, store.now()), store.now()) == 1
+    assert store.connection().state == ConnectionState.REOPEN
+    assert store.open() == shop
+    assert (store.connection().state, store.connection().trouble) == (ConnectionState.CONNECTED, None)
+    assert store.tokens.admin(shop).ask("query { shop { id } }") == {"shop": {"id": "gid://shopify/Shop/42"}}
+
+
+def test_opening_the_app_soon_after_a_check_asks_for_no_other(store: Store) -> None:
+    store.installed()
+    at = store.now()
+    store.set(checked_at=at, check_at=at + timedelta(hours=1))
+    store.offset += 5 * 60
+    store.open()
+    assert (store.connection().opened_at is not None, store.connection().check_at) == (True, at + timedelta(hours=1))
+
+
+def test_a_store_that_is_connected_under_another_domain_does_not_become_a_second_shop(store: Store) -> None:
+    store.installed()
+    store.platform.add_shop("renamed.myshopify.com", id=NUMBER)
+    store.platform.install("renamed.myshopify.com")
+    with pytest.raises(Failed) as caught:
+        store.open("renamed.myshopify.com")
+    assert str(caught.value) == ANOTHER_DOMAIN
+    with store.db.read() as session:
+        assert session.scalars(select(Shop.domain)).all() == [DOMAIN]
+    with store.db.write() as session:
+        configure.remove_shop(session, configure.find_shop(session, DOMAIN))
+    assert store.open("renamed.myshopify.com") == store.shop("renamed.myshopify.com").id
+
+
+def test_whatever_writes_to_a_shop_and_its_connection_locks_the_shop_first(store: Store) -> None:
+    store.installed()
+    locked: list[str] = []
+
+    def note(state: ORMExecuteState) -> None:
+        if state.is_select and getattr(state.statement, "_for_update_arg", None) is not None:
+            locked.append(state.statement.get_final_froms()[0].name)  # type: ignore[attr-defined]
+
+    event.listen(Session, "do_orm_execute", note)
+    try:
+        store.checker.check(1, store.now())
+        store.change(lambda session, shop: scopes_changed(session, shop, [], store.now()))
+        remove(store, store.now())
+        store.open()
+    finally:
+        event.remove(Session, "do_orm_execute", note)
+    assert locked == ["shops", "connections"] * 3 + ["shops", "shops", "connections"]
 
 
 def test_a_removal_during_an_install_is_not_undone(store: Store) -> None:

@@ -18,7 +18,14 @@ from urllib.parse import urlsplit
 import jwt
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from sqlalchemy import select, update
 
 from app import factory
@@ -40,6 +47,7 @@ from app.simulators.providers import ProvidersServer, create_providers_app
 from app.simulators.server import Server
 from app.simulators.shopify_platform import ShopifyPlatform
 from app.simulators.shopify_state import Subscription
+from app.simulators.shopify_webhooks import Delivery
 from connectors.shopify.admin import AdminError
 from connectors.shopify.oauth import Grant
 from connectors.shopify.subscriptions import APP_TOPICS, SCOPES
@@ -50,6 +58,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 FIRST, SECOND = "first.myshopify.com", "second.myshopify.com"
+OTHER = "https://other.example"  #: where somebody else takes webhooks
 QUERY = "query { shop { id } }"
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 WORKING = (ConnectionState.CONNECTED, ConnectionState.ATTENTION)
@@ -123,6 +132,7 @@ class World:
         }
         self._config = read_config(environment, var=folder / "var")
         self.platform = ShopifyPlatform(CLIENT_ID, self._secret, app_url=self._server.url, clock=self.clock)
+        self.platform.webhooks.routes = {OTHER: f"{self._server.url}/elsewhere"}
         self.platform.deploy(TOML.replace(PUBLIC, self._server.url))
         for number, domain in enumerate((FIRST, SECOND), 41):
             self.platform.add_shop(domain, id=number, currency="DKK", plan="plus")
@@ -134,6 +144,9 @@ class World:
         self.deploy((self._secret,))
 
     def _serve(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if environ["PATH_INFO"].startswith("/elsewhere"):
+            start_response("200 OK", [("Content-Length", "0")])
+            return [b""]
         return self.app(environ, start_response)  # type: ignore[no-any-return]
 
     def deploy(self, secrets: tuple[str, ...]) -> None:
@@ -217,6 +230,7 @@ class Lives(RuleBasedStateMachine):
         self.foreign: dict[int, str] = {}  #: subscriptions that are not ours, and their shops
         self.keys: dict[int, tuple[str, datetime]] = {}  #: whose our numbers are
         self.revoked_at: float | None = None
+        self.left_at: dict[str, datetime] = {}  #: when a shop removed the app last
 
     def teardown(self) -> None:
         try:
@@ -226,6 +240,11 @@ class Lives(RuleBasedStateMachine):
             self.world.close()
 
     # what happens in the shops
+
+    @initialize(installed=st.sampled_from([True, True, False]))
+    def begin(self, installed: bool) -> None:
+        if installed:
+            self.open_the_app(FIRST, None, None)
 
     def _tick(self) -> None:
         self.world.clock.tick(2)
@@ -274,6 +293,7 @@ class Lives(RuleBasedStateMachine):
         self._tick()
         if self._installed(domain):
             self.world.platform.uninstall(domain)
+            self.left_at[domain] = self.world.clock.now()
             self.foreign = {number: shop for number, shop in self.foreign.items() if shop != domain}
 
     @rule(domain=shops, opened=st.booleans())
@@ -289,9 +309,12 @@ class Lives(RuleBasedStateMachine):
     def leave_for_good(self, domain: str, death: tuple[int, bool] | None) -> None:
         """Two days after it left, Shopify asks to erase a shop."""
         self.uninstall(domain)
+        asked = [each.due for each in self.world.platform.waiting if _of(each) == (domain, "shop/redact")]
         self.world.clock.tick(49 * HOUR)
         self.deliver()
         self.read_and_do_chores(death)
+        if asked and max(asked) < self.world.clock() and not death and not self._installed(domain):
+            assert self.world.shop(domain) is None, "not erased"
 
     @rule(domain=shops, count=st.integers(1, 3), unheard=st.booleans())
     def buy(self, domain: str, count: int, unheard: bool) -> None:
@@ -328,7 +351,7 @@ class Lives(RuleBasedStateMachine):
         if not self._installed(domain):
             return
         state = self.world.platform.state
-        uri = f"{state.app_url}/webhooks/shopify" if ours else "https://other.example/hooks"
+        uri = f"{state.app_url}/webhooks/shopify" if ours else f"{OTHER}/hooks"
         if any((each.shop, each.topic, each.uri) == (domain, topic, uri) for each in state.subscriptions.values()):
             return  # Shopify refuses it
         number = next(state.numbers)
@@ -499,6 +522,17 @@ class Lives(RuleBasedStateMachine):
             self.revoked_at = self.world.clock()
             assert all(self.world.living(each) for each in alive)
 
+    @rule(domain=shops)
+    def a_wrong_secret_is_deployed_for_a_while(self, domain: str) -> None:
+        """Nothing is lost by that: the tokens are as good as before once it is put right."""
+        right, alive = self.world.secrets, [each for each in (FIRST, SECOND) if self.world.living(each)]
+        self.world.deploy(("shpss_mistyped" + "0" * 24,))
+        self.world.clock.tick(2 * HOUR)
+        self.ask(domain, None, None)
+        self.check(domain, None, None)
+        self.world.deploy(right)
+        assert [each for each in alive if not self.world.living(each)] == []
+
     @precondition(lambda self: self.revoked_at is not None and len(self.world.secrets) == 2)
     @rule()
     def forget_the_old_secret(self) -> None:
@@ -519,6 +553,8 @@ class Lives(RuleBasedStateMachine):
             if row is not None:
                 whole = {row.secrets is not None, row.expires_at is not None, row.refresh_expires_at is not None}
                 assert whole == {row.state in WORKING}, (domain, row.state)
+                back = domain in self.left_at and row.installed_at > self.left_at[domain]
+                assert not (back and row.state == ConnectionState.ENDED), "news of an older removal ended it"
             if shop is not None:  # numbers of erased shops are not given out again
                 owner = (domain, shop.created_at)
                 assert self.keys.setdefault(shop.id, owner) == owner
@@ -582,6 +618,10 @@ class Lives(RuleBasedStateMachine):
         assert set(world.books.placed(shop.id)) <= {1}
 
 
+def _of(delivery: Delivery) -> tuple[str, str]:
+    return delivery.shop.domain, delivery.topic
+
+
 @pytest.fixture
 def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], World]]:
     template = tmp_path / "template.db"
@@ -603,4 +643,4 @@ def test_whatever_happens_to_shops_their_apps_and_our_processes_it_ends_well(
         pass
 
     Once.make = staticmethod(make)  # type: ignore[method-assign,assignment]
-    run_state_machine_as_test(Once, settings=profile(20, 25))
+    run_state_machine_as_test(Once, settings=profile(18, 30))

@@ -361,10 +361,20 @@ def test_a_token_that_would_never_expire_is_not_used(store: Store, name: str) ->
 
 def test_a_token_refused_right_after_its_refresh_is_the_end_of_that_install_alone(store: Store) -> None:
     shop = store.installed()
-    store.tokens.lost(shop, generation=0)
+    refused = store.secrets()["access_token"]
+    store.tokens.lost(shop, generation=0, refused=refused)
     assert store.connection().state == ConnectionState.CONNECTED
-    store.tokens.lost(shop, generation=1)
+    store.tokens.lost(shop, generation=1, refused=refused)
     assert store.connection().state == ConnectionState.REOPEN
+
+
+def test_a_refused_token_that_was_replaced_meanwhile_ends_nothing(store: Store) -> None:
+    shop = store.installed()
+    refused = store.secrets()["access_token"]
+    store.expire()
+    living = store.tokens.token(shop)  # another worker's refresh
+    store.tokens.lost(shop, generation=1, refused=refused)
+    assert (store.connection().state, store.secrets()["access_token"]) == (ConnectionState.CONNECTED, living)
 
 
 def test_a_shop_without_connection_or_removed_has_no_token(store: Store) -> None:

@@ -15,7 +15,14 @@ from typing import Any
 import pytest
 import woocommerce.api
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from sqlalchemy import select
 
 from app import factory
@@ -132,6 +139,11 @@ class Lives(RuleBasedStateMachine):
             self.world.books.furnish(its[0].id)
 
     # walks to the store
+
+    @initialize(connected=st.sampled_from([True, True, False]))
+    def begin(self, connected: bool) -> None:
+        if connected:
+            self.connect_by_hand(0, "admin", None)
 
     @precondition(lambda self: not self.world.store.maintenance)
     @rule(who=people, late=st.booleans(), twice=st.booleans(), refused=st.booleans())
@@ -450,4 +462,4 @@ def test_whatever_happens_to_a_store_its_webhooks_and_our_processes_it_ends_well
         pass
 
     Once.make = staticmethod(make)  # type: ignore[method-assign,assignment]
-    run_state_machine_as_test(Once, settings=profile(9, 25))
+    run_state_machine_as_test(Once, settings=profile(10, 28))

@@ -563,6 +563,20 @@ def test_who_knocks_too_often_is_held_back_whatever_they_say_of_their_address(
     assert knock(limited, endpoint, other, other.token()) != 429
 
 
+def test_one_subscriber_of_ipv6_is_one_client_with_all_addresses(limited: Target) -> None:
+    visitor = limited.person()
+    token = visitor.token()
+
+    def ask(address: str) -> int:
+        visitor.client.environ_base["REMOTE_ADDR"] = address
+        return knock(limited, "sign_in.ask", visitor, token)
+
+    answers = [ask(f"2001:db8:0:7:{number:x}::1") for number in range(12)]
+    assert answers == [400] * 10 + [429] * 2
+    assert ask("2001:db8:0:8::1") == 400
+    assert [ask(f"::ffff:192.0.2.{number}") for number in range(12)] == [400] * 12
+
+
 def test_behind_a_proxy_nobody_evades_the_limit_or_has_another_one_held_back(
     tmp_path: Path,
 ) -> None:

@@ -174,6 +174,18 @@ def test_every_answer_to_a_browser_is_hardened(rig: Rig, path: str) -> None:
     answer.close()
 
 
+@pytest.mark.parametrize(
+    ("public_url", "said"),
+    [("https://tillwire.example", "max-age=31536000"), ("http://localhost:8000", None), ("", None)],
+)
+def test_browsers_are_held_to_https_where_it_is_ours(rig: Rig, public_url: str, said: str | None) -> None:
+    config = dataclasses.replace(rig.config, public_url=public_url)
+    app = factory.create_app(dataclasses.replace(rig.parts, config=config))
+    answer = app.test_client().get("/healthz")
+    app.extensions["intake"].close()
+    assert answer.headers.get("Strict-Transport-Security") == said
+
+
 def test_an_empty_start_page_says_how_to_begin(rig: Rig) -> None:
     page = rig.client.get("/").get_data(as_text=True)
     assert "None yet. Register one with <code>tillwire shops add</code>" in page

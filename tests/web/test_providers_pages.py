@@ -428,7 +428,8 @@ def test_the_check_list_shows_the_complaints_and_the_reasons(rig: Rig, anna: Vis
     assert "Of the last 50 events, 1 concern Spotler Activate: 1 would be sent." in told
     assert (
         "Amounts and rules of Spotler Activate (worth a look) This looks odd. It is sent all the same, and noted on"
-        " each delivery: A product without SKU was named by its id; Activate matches products by SKU. (1 event; order 1 )"
+        " each delivery: A product without SKU was named by its id; Activate matches products by SKU."
+        " (1 event; order 1 )"
     ) in told
 
 

@@ -178,11 +178,13 @@ def test_a_page_load_without_a_living_token_goes_to_the_patch_page_and_back(
     location = urlsplit(answer.headers["Location"])
     assert f"{location.scheme}://{location.netloc}{location.path}" == f"{PUBLIC}/connect/shopify/patch"
     back = f"/page?shop={DOMAIN}&host=aG9zdA&embedded=1&tab=a+b"
+    back += f"&retried={parse_qs(location.query)['retried'][0]}" if "TOO_OLD" in path else ""
     assert parse_qs(location.query) == {
         "shop": [DOMAIN],
         "host": ["aG9zdA"],
         "embedded": ["1"],
         "tab": ["a b"],
+        **({"retried": [back.rpartition("=")[2]]} if "TOO_OLD" in path else {}),
         "shopify-reload": [back],
     }
     assert old not in answer.headers["Location"]
@@ -324,6 +326,25 @@ def test_what_shopify_finds_stale_is_brought_anew_once(site: Site) -> None:
     assert nothing_stored(site)
     fetched = site.fetch(token(), method="GET")
     assert (fetched.status_code, fetched.headers[RETRY]) == (401, "1")
+
+
+@pytest.mark.parametrize("claims", [{"exp": -60}, {"nbf": 60}], ids=str)
+def test_a_token_that_is_never_in_time_is_brought_anew_once_and_then_the_clocks_are_named(
+    site: Site, claims: dict[str, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    site.store.installed()
+    made = token(**{name: int(time.time()) + seconds for name, seconds in claims.items()})
+    first = site.client.get(f"/page?embedded=1&shop={DOMAIN}&id_token={made}")
+    back = parse_qs(urlsplit(first.headers["Location"]).query)["shopify-reload"][0]
+    second = site.client.get(f"{back}&id_token={made}")
+    assert second.status_code == 502
+    assert "the operator has to set the server&#39;s clock" in second.text
+    assert (
+        caplog.messages[-1] == "an ID token fetched a moment ago is over, or not begun: is this server's clock right?"
+    )
+    # Loaded again in the frame much later, the token is simply old.
+    later = re.sub("retried=[0-9]+", f"retried={int(time.time()) - 120}", back)
+    assert site.client.get(f"{later}&id_token={made}").status_code == 302
 
 
 def test_no_id_token_is_stored_or_logged(site: Site, caplog: pytest.LogCaptureFixture) -> None:

@@ -142,6 +142,7 @@ def test_nothing_of_another_store_is_there_and_nothing_is_kept_of_the_attempt(
 ) -> None:
     other = rig.shop("woocommerce", "https://other.example")
     rig.switch_on(other, "sprii")
+    rig.switch_on(shop, "sprii")
     tell(rig, other, 9)
     tell(rig, shop, 1)
     rig.work()
@@ -150,7 +151,12 @@ def test_nothing_of_another_store_is_there_and_nothing_is_kept_of_the_attempt(
         assert anna.get(f"/shops/{shop}/{path}").status_code == 404, path
     for path in (
         *("orders/9/webhooks/1", "orders/1/webhooks/1", f"orders/1/webhooks/{2**70}"),
-        *("deliveries/1/attempts/1", "deliveries/1/settle"),
+        *(
+            "deliveries/1/attempts/1",
+            "deliveries/1/settle",
+            "deliveries/2/attempts/1",
+            f"deliveries/2/attempts/{2**70}",
+        ),
     ):
         answer = anna.post(f"/shops/{shop}/{path}", csrf_token=token, found="yes")
         assert answer.status_code == 404, path

@@ -1,0 +1,134 @@
+"""The worker is the only one at its database, or does nothing."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from app import factory, worker
+from app.db import Database
+from tests.bodies import woocommerce_order
+from tests.rig import Rig
+
+LOST = "the database took the worker's lock away; this worker stops until it has the lock again"
+LOCKS = "FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = :name)"
+
+
+def until(true: Callable[[], object], seconds: float = 20.0) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+class Next:
+    """Another process that waits for the lock, and has it the moment that it is free."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = create_engine(url)
+        self._connection = self._engine.connect()
+        self._thread = threading.Thread(target=self._take)
+        self._thread.start()
+
+    def _take(self) -> None:
+        self._connection.execute(text("SELECT pg_advisory_lock(7460284)"))
+        self._connection.commit()
+
+    def begin(self) -> None:
+        self._thread.join()
+
+    def end(self) -> None:
+        self._connection.close()
+        self._engine.dispose()
+
+
+def locks(rig: Rig, *, granted: bool) -> list[int]:
+    with rig.db.read() as session:
+        wanted = text(f"SELECT pid {LOCKS} AND granted = :granted")
+        return list(session.scalars(wanted, {"name": rig.db.engine.url.database, "granted": granted}))
+
+
+@contextmanager
+def running(rig: Rig) -> Iterator[None]:
+    found = factory.create_worker(rig.parts)
+    found.start()
+    try:
+        yield
+    finally:
+        found.stop()
+
+
+def test_a_worker_whose_lock_postgresql_took_away_does_nothing_until_it_has_it_again(
+    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(worker, "SWEEP", 0.2)
+    monkeypatch.setattr(worker.log, "handlers", [caplog.handler])
+
+    def said(what: str) -> list[Any]:
+        return [record for record in caplog.records if what in record.getMessage()]
+
+    with Rig(tmp_path, database_url=postgres_url) as rig, running(rig), ExitStack() as stack:
+        shop = rig.shop("woocommerce")
+        rig.switch_on(shop, "gameball")
+        until(lambda: locks(rig, granted=True))
+        [mine] = locks(rig, granted=True)
+        other = Next(postgres_url)
+        stack.callback(other.end)
+        until(lambda: locks(rig, granted=False))
+        with rig.db.read() as session:
+            session.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": mine})
+        other.begin()
+        until(lambda: said(LOST))
+        until(lambda: said("another worker is at this database"))
+        rig.woocommerce(shop, "order.created", woocommerce_order(1, status="processing"))
+        time.sleep(3 * worker.IDLE)
+        assert rig.events(state="understood") == []
+        other.end()
+        until(lambda: rig.deliveries() and {each["state"] for each in rig.deliveries()} == {"delivered"})
+        assert len(locks(rig, granted=True)) == 1
+
+
+def test_a_worker_that_could_not_begin_does_not_stand_in_its_own_way(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    tries: list[Exception] = []
+    end_leases = worker.end_leases
+
+    def fail_once(session: Any) -> None:
+        if not tries:
+            tries.append(OSError("no database"))
+            raise tries[0]
+        end_leases(session)
+
+    monkeypatch.setattr(worker, "end_leases", fail_once)
+    monkeypatch.setattr(worker, "AFTER_ERROR", 0.05)
+    monkeypatch.setattr(worker, "SWEEP", 0.05)
+    shop = rig.shop("woocommerce")
+    with running(rig):
+        rig.woocommerce(shop, "order.created", woocommerce_order(1, status="processing"))
+        until(lambda: rig.events(state="understood"))
+
+
+def test_a_lock_that_is_lost_stays_lost_however_often_one_asks(postgres_url: str) -> None:
+    first, second = Database(postgres_url), Database(postgres_url)
+    with ExitStack() as stack:
+        stack.callback(first.close)
+        stack.callback(second.close)
+        alone = stack.enter_context(ExitStack())
+        held = first.alone(alone)
+        assert held is not None
+        assert held.held()
+        assert second.alone(stack) is None
+        with second.begin() as connection:
+            connection.execute(
+                text(f"SELECT pg_terminate_backend(pid, 5000) {LOCKS}"), {"name": second.engine.url.database}
+            )
+        assert [held.held(), held.held()] == [False, False]
+        alone.close()
+        assert second.alone(stack) is not None
+        assert first.alone(alone) is None
