@@ -17,6 +17,7 @@ from typing import Self
 
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 from selenium.webdriver.remote.webdriver import WebDriver
+from selenium.webdriver.remote.webelement import WebElement
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 SWITCHES = (
@@ -134,6 +135,17 @@ def shoot(driver: WebDriver, name: str) -> None:
     if folder := os.environ.get("TILLWIRE_SHOTS"):
         Path(folder).mkdir(parents=True, exist_ok=True)
         driver.save_screenshot(str(Path(folder) / f"{name}.png"))
+
+
+def press(driver: WebDriver, element: WebElement) -> None:
+    """Press what leads to another page, and wait until that is there.
+
+    Asking the element itself whether it is gone fails now and then: Chromium answers in the middle of the change.
+    """
+    driver.execute_script("window.pressed = true")
+    element.click()
+    loaded = "return !window.pressed && document.readyState === 'complete'"
+    eventually(lambda: driver.execute_script(loaded), seconds=10)
 
 
 def eventually(holds: Callable[[], object], *, seconds: float = 5.0) -> None:

@@ -290,8 +290,7 @@ def test_an_install_again_whose_news_got_lost_is_noticed_by_the_opening_and_heal
     store: Store,
 ) -> None:
     shop = store.installed()
-    store.set(checked_at=store.now(), check_at=store.now() + timedelta(hours=1))
-    store.offset += 30 * 60
+    store.set(checked_at=store.now() - timedelta(minutes=30), check_at=store.now() + timedelta(minutes=30))
     store.platform.uninstall(DOMAIN)
     store.platform.install(DOMAIN)
     assert store.open() == shop  # nothing tells yet that the tokens are dead
@@ -306,8 +305,7 @@ def test_an_install_again_whose_news_got_lost_is_noticed_by_the_opening_and_heal
 def test_opening_the_app_soon_after_a_check_asks_for_no_other(store: Store) -> None:
     store.installed()
     at = store.now()
-    store.set(checked_at=at, check_at=at + timedelta(hours=1))
-    store.offset += 5 * 60
+    store.set(checked_at=at - timedelta(minutes=5), check_at=at + timedelta(hours=1))
     store.open()
     assert (store.connection().opened_at is not None, store.connection().check_at) == (True, at + timedelta(hours=1))
 

@@ -32,7 +32,7 @@ from app import factory
 from app.config import read_config
 from app.db import Database
 from app.models import Connection, ConnectionState, Shop
-from app.services import shopify_tokens
+from app.services import receive, shopify_tokens
 from app.services.chores import Chores
 from app.services.errors import Failed, NotFound
 from app.services.order_sources import OrderSources
@@ -296,14 +296,23 @@ class Lives(RuleBasedStateMachine):
             self.left_at[domain] = self.world.clock.now()
             self.foreign = {number: shop for number, shop in self.foreign.items() if shop != domain}
 
-    @rule(domain=shops, opened=st.booleans())
-    def reinstall(self, domain: str, opened: bool) -> None:
-        """Nobody opens the app in between, and the news of the first comes after the second."""
+    @rule(domain=shops, noticed=st.booleans(), opened=st.booleans(), heard=st.booleans())
+    def reinstall(self, domain: str, noticed: bool, opened: bool, heard: bool) -> None:
+        """The news of the removal comes after the second installation.
+
+        Args:
+            noticed: our calls were refused in between.
+        """
         self.uninstall(domain)
+        if noticed:
+            self.check(domain, None, None, None)
         self._tick()
         self.world.platform.install(domain)
         if opened:
             self.open_the_app(domain, None, None)
+        if heard:
+            self.deliver()
+            self.read_and_do_chores(None)
 
     @rule(domain=shops, death=deaths)
     def leave_for_good(self, domain: str, death: tuple[int, bool] | None) -> None:
@@ -463,8 +472,10 @@ class Lives(RuleBasedStateMachine):
             assert all(state.living(state.access[each], self.world.platform.shop(domain)) for each in found), found
         assert self.world.asked(domain) - before <= 1
 
-    @rule(domain=shops, trouble=troubles, death=deaths)
-    def check(self, domain: str, trouble: str | None, death: tuple[int, bool] | None) -> None:
+    @rule(domain=shops, twin=st.none() | st.sampled_from([*APP_TOPICS, OWN]), trouble=troubles, death=deaths)
+    def check(self, domain: str, twin: str | None, trouble: str | None, death: tuple[int, bool] | None) -> None:
+        if twin:
+            self.somebody_subscribes(domain, twin, True)
         self._tick()
         shop_id = self._id(domain)
         if shop_id is None:
@@ -529,7 +540,7 @@ class Lives(RuleBasedStateMachine):
         self.world.deploy(("shpss_mistyped" + "0" * 24,))
         self.world.clock.tick(2 * HOUR)
         self.ask(domain, None, None)
-        self.check(domain, None, None)
+        self.check(domain, None, None, None)
         self.world.deploy(right)
         assert [each for each in alive if not self.world.living(each)] == []
 
@@ -571,7 +582,7 @@ class Lives(RuleBasedStateMachine):
         self._settle()
         for domain in (FIRST, SECOND):
             self.open_the_app(domain, None, None)
-            self.check(domain, None, None)  # where that shows that the tokens died
+            self.check(domain, None, None, None)  # where that shows that the tokens died
             self.open_the_app(domain, None, None)
             self._works(domain)
         self._settle()
@@ -598,7 +609,7 @@ class Lives(RuleBasedStateMachine):
         assert world.living(domain)
         assert world.tokens.admin(connection.shop_id).ask(QUERY)["shop"]["id"]
         assert platform.living(platform.access[world.kept(domain)["access_token"]], world.platform.shop(domain))  # type: ignore[index]
-        self.check(domain, None, None)
+        self.check(domain, None, None, None)
         self._one_of_each(domain)
         found = world.reconciler.run(connection.shop_id, now=world.clock.now())
         assert found["unexplained"] == []
@@ -623,7 +634,7 @@ def _of(delivery: Delivery) -> tuple[str, str]:
 
 
 @pytest.fixture
-def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], World]]:
+def make(tmp_path: Path) -> Iterator[Callable[[], World]]:
     template = tmp_path / "template.db"
     with closing(Database(f"sqlite:///{template}")) as db:
         db.migrate()
@@ -638,9 +649,10 @@ def test_whatever_happens_to_shops_their_apps_and_our_processes_it_ends_well(
     make: Callable[[], World], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shopify_tokens, "PATIENCE", 0.3)
+    monkeypatch.setattr(receive, "KNOWN_FOR", 0.0)  # seconds of the machine's, which are days of the clock's
 
     class Once(Lives):
         pass
 
     Once.make = staticmethod(make)  # type: ignore[method-assign,assignment]
-    run_state_machine_as_test(Once, settings=profile(18, 30))
+    run_state_machine_as_test(Once, settings=profile(20, 25))

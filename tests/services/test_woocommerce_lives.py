@@ -260,30 +260,25 @@ class Lives(RuleBasedStateMachine):
             self.cron()
         self.world.outage = False
 
-    def _one(self, data: st.DataObject) -> Hook | None:
-        ours = self.world.ours()
-        return data.draw(st.sampled_from(ours)) if ours else None
-
     @rule(data=st.data(), what=st.sampled_from(["disabled", "paused", "active", "deleted"]))
     def somebody_changes_a_webhook(self, data: st.DataObject, what: str) -> None:
-        hook = self._one(data)
-        if hook is None:
+        ours = self.world.ours()
+        if not ours:
             return
+        hook = data.draw(st.sampled_from(ours))
         if what == "deleted":
             del self.world.store.hooks.all[hook.id]
         else:
             hook.status, hook.failures = what, 6 if what == "disabled" else hook.failures
 
-    @rule(data=st.data(), ours=st.booleans())
-    def somebody_adds_a_webhook(self, data: st.DataObject, ours: bool) -> None:
-        """One with another address, or a twin of one of ours."""
-        hook, hooks = self._one(data), self.world.store.hooks
-        if not ours:
-            topic = data.draw(st.sampled_from(ORDER_TOPICS))
-            self.foreign.add(self.world.store.add_webhook(topic, "https://other.example/hook", "secret").id)
-        elif hook is not None:
-            same = {"topic": hook.topic, "delivery_url": hook.delivery_url, "secret": hook.secret}
-            hooks.add(name="Imported", login="admin", **same)
+    @rule(topic=st.sampled_from(ORDER_TOPICS))
+    def somebody_adds_a_webhook(self, topic: str) -> None:
+        self.foreign.add(self.world.store.add_webhook(topic, "https://other.example/hook", "secret").id)
+
+    def _copy(self, hook: Hook) -> None:
+        """As an import of settings does."""
+        same = {"topic": hook.topic, "delivery_url": hook.delivery_url, "secret": hook.secret}
+        self.world.store.hooks.add(name="Imported", login="admin", **same)
 
     @rule(login=st.sampled_from(["admin", "manager"]), up=st.booleans())
     def rights_change(self, login: str, up: bool) -> None:
@@ -306,8 +301,10 @@ class Lives(RuleBasedStateMachine):
         self.world.clock.tick(seconds)
 
     @precondition(lambda self: self.began is not None)
-    @rule(death=deaths)
-    def check(self, death: tuple[int, bool] | None) -> None:
+    @rule(twin=st.booleans(), death=deaths)
+    def check(self, twin: bool, death: tuple[int, bool] | None) -> None:
+        if twin and self.world.ours():
+            self._copy(self.world.ours()[-1])
         self._tick()
         its = self.world.its()
         assert its is not None
@@ -412,7 +409,7 @@ class Lives(RuleBasedStateMachine):
         assert attempt.shop_id is not None, attempt.error
         self._noted()
         self.look_after_everything()  # whatever else was approved connects it once more
-        self.check(None)
+        self.check(False, None)
         self._one_of_each(attempt.shop_id)
         world.store.run_cron()
         found = world.reconciler.run(attempt.shop_id, now=self.now)
@@ -462,4 +459,4 @@ def test_whatever_happens_to_a_store_its_webhooks_and_our_processes_it_ends_well
         pass
 
     Once.make = staticmethod(make)  # type: ignore[method-assign,assignment]
-    run_state_machine_as_test(Once, settings=profile(10, 28))
+    run_state_machine_as_test(Once, settings=profile(9, 25))

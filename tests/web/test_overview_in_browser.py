@@ -11,8 +11,6 @@ import pytest
 from flask import Flask
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webdriver import WebDriver
-from selenium.webdriver.support.expected_conditions import staleness_of
-from selenium.webdriver.support.wait import WebDriverWait
 from sqlalchemy import update
 from werkzeug.serving import make_server
 
@@ -20,7 +18,7 @@ from app.models import Delivery, Destination, Shop, Tally
 from app.services import accounts, sign_in
 from tests.accessibility import problems
 from tests.bodies import woocommerce_order
-from tests.browser import console, shoot
+from tests.browser import console, press, shoot
 from tests.rig import Rig
 from tests.visitor import ANNA, connect, serving
 
@@ -72,15 +70,8 @@ def merchant(rig: Rig, url: str, shop: int, browser: WebDriver) -> WebDriver:
         for each in (shop, second):
             accounts.join(session, anna, each, now)
     browser.get(f"{url}/sign-in/link#{token}")
-    press(browser, "form[data-link] button")
+    press(browser, browser.find_element(By.CSS_SELECTOR, "form[data-link] button"))
     return browser
-
-
-def press(browser: WebDriver, selector: str) -> None:
-    """Press, and wait until the next page is there."""
-    pressed = browser.find_element(By.CSS_SELECTOR, selector)
-    pressed.click()
-    WebDriverWait(browser, 10).until(staleness_of(pressed))
 
 
 @pytest.mark.parametrize(("size", "scheme"), list(product(SIZES, ("light", "dark"))))
@@ -116,7 +107,7 @@ def test_the_chart_is_drawn(url: str, shop: int, merchant: WebDriver) -> None:
 
 def test_the_pages_of_a_store_are_a_tab_key_away(url: str, shop: int, merchant: WebDriver) -> None:
     merchant.get(f"{url}/shops/{shop}")
-    press(merchant, "nav a:last-child")
+    press(merchant, merchant.find_element(By.CSS_SELECTOR, "nav a:last-child"))
     assert merchant.current_url == f"{url}/shops/{shop}/settings"
     assert merchant.find_element(By.CSS_SELECTOR, 'nav a[aria-current="page"]').text == "Settings"
     skip = merchant.switch_to.active_element
@@ -127,8 +118,8 @@ def test_the_pages_of_a_store_are_a_tab_key_away(url: str, shop: int, merchant: 
 def test_somebody_is_invited_and_the_invitation_taken_back(url: str, shop: int, merchant: WebDriver) -> None:
     merchant.get(f"{url}/shops/{shop}/settings")
     merchant.find_element(By.ID, "email").send_keys("bert@shop.example")
-    press(merchant, 'form[action$="/people"] button')
+    press(merchant, merchant.find_element(By.CSS_SELECTOR, 'form[action$="/people"] button'))
     assert merchant.find_element(By.CSS_SELECTOR, "[role=status]").text.startswith("The invitation is on its way.")
-    press(merchant, 'form[action$="/withdraw"] button')
+    press(merchant, merchant.find_element(By.CSS_SELECTOR, 'form[action$="/withdraw"] button'))
     assert merchant.find_element(By.CSS_SELECTOR, "[role=status]").text.startswith("The invitation is taken back")
     assert "bert@shop.example" not in merchant.page_source

@@ -26,7 +26,7 @@ from app.metrics import REGISTRY
 from app.models import Connection, ConnectionState
 from app.services.shopify_troubles import FORBIDDEN, WRONG_CLIENT
 from app.services.shopify_walk import FORGED
-from app.web import access, errors, limits, shopify_app
+from app.web import access, errors, frame, limits, shopify_app, texts
 from app.web.access import Access
 from tests.shopify_store import CLIENT_ID, DOMAIN, PUBLIC, SECRET, Store
 
@@ -46,6 +46,8 @@ class Site:
         access.init(self.app, config)
         limits.init(self.app)
         errors.init(self.app)
+        texts.init(self.app)
+        frame.init(self.app)
         shopify_app.init(self.app, store.shopify, store.installer, store.walk)
         self.app.register_blueprint(_pages())
         self.app.add_url_rule("/", "home.index", lambda: "")  # pages of errors link to it
@@ -484,7 +486,8 @@ def test_the_pages_of_the_whole_app_open_inside_the_admin(sqlite_url: str, tmp_p
         store.platform.install(DOMAIN)
         path = store.platform.app_address(DOMAIN, "/settings").removeprefix(PUBLIC)
         answer = app.test_client().get(path)
-        assert (answer.status_code, urlsplit(answer.headers["Location"]).path) == (303, f"/shops/{store.shop().id}")
+        led = urlsplit(answer.headers["Location"]).path
+        assert (answer.status_code, led) == (303, f"/shops/{store.shop().id}/settings")
         assert "id_token" not in answer.headers["Location"]
         assert "Set-Cookie" not in answer.headers
         assert store.connection().state == ConnectionState.CONNECTED
