@@ -183,15 +183,18 @@ def test_uninstalling_tells_the_app_and_two_days_later_has_the_shop_redacted(sta
     assert stage.receiver.bodies()[-1] == {"shop_id": 42, "shop_domain": SHOP}
 
 
-def test_after_a_quick_reinstall_the_news_of_the_uninstall_comes_late_and_nothing_is_redacted(stage: Stage) -> None:
+@pytest.mark.parametrize(("spared", "later"), [(False, [("shop/redact", "200")]), (True, [])])
+def test_after_a_quick_reinstall_the_news_of_the_uninstall_comes_late_and_the_redaction_unless_spared(
+    stage: Stage, spared: bool, later: list[tuple[str, str]]
+) -> None:
     stage.platform.uninstall(SHOP)
     stage.now[0] += 30
-    stage.platform.install(SHOP)
+    stage.platform.install(SHOP, spared=spared)
     assert stage.platform.deliver_due() == [("app/uninstalled", "200")]
     assert stage.receiver.got[0].headers["X-Shopify-Triggered-At"] == "2026-11-18T11:06:40.000000000Z"
     assert stage.platform.shop(SHOP).installed_at == NOW + 30
     stage.now[0] += 48 * 3600
-    assert stage.platform.deliver_due() == []
+    assert stage.platform.deliver_due() == later
 
 
 def test_compliance_webhooks_may_come_without_the_shop_in_the_head(stage: Stage) -> None:
