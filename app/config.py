@@ -9,6 +9,7 @@ import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -32,7 +33,7 @@ class Config:
 
     env: str
     database_url: str = field(repr=False)  #: may hold a password
-    broker_url: str
+    broker_url: str = field(repr=False)  #: may hold a password; empty: the embedded worker
     public_url: str
     secret_key: str = field(repr=False)
     encryption_keys: tuple[str, ...] = field(repr=False)
@@ -49,8 +50,11 @@ class Config:
     metrics_token: str = field(repr=False)
     trusted_proxies: int  #: how many addresses at the end of X-Forwarded-For those in front of us added
     limit_factor: float
+    transport: str  #: what calls providers: "requests", or "lean"
     log_level: str
     log_format: str
+    sentry_dsn: str = field(repr=False)  #: where errors are reported; empty: nowhere
+    otlp_endpoint: str = field(repr=False)  #: where traces go, perhaps with a password; empty: nowhere
 
     @property
     def production(self) -> bool:
@@ -78,7 +82,7 @@ def read_config(environ: Mapping[str, str] | None = None, *, var: Path = Path("v
     return Config(
         env=env,
         database_url=_database_url(source.text("DATABASE_URL"), production, var),
-        broker_url=_broker_url(source.text("BROKER_URL")),
+        broker_url=_broker_url(source.text("BROKER_URL"), source.text("DATABASE_URL")),
         public_url=_public_url(source.text("PUBLIC_URL"), production),
         secret_key=_secret_key(source.text("SECRET_KEY"), production, var, others=shopify_secrets),
         encryption_keys=_encryption_keys(source.text("ENCRYPTION_KEYS"), production, var),
@@ -93,10 +97,13 @@ def read_config(environ: Mapping[str, str] | None = None, *, var: Path = Path("v
         allow_private_networks=private,
         max_webhook_bytes=source.whole("MAX_WEBHOOK_BYTES", DEFAULT_MAX_WEBHOOK_BYTES),
         metrics_token=source.text("METRICS_TOKEN"),
-        trusted_proxies=source.whole("TRUSTED_PROXIES", 0),
+        trusted_proxies=source.whole("TRUSTED_PROXIES", 0, least=0),
         limit_factor=source.factor("LIMIT_FACTOR", refused=production),
+        transport=source.choice("TRANSPORT", ("requests", "lean"), "requests"),
         log_level=source.choice("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), "INFO"),
         log_format=source.choice("LOG_FORMAT", ("json", "text"), "json" if production else "text"),
+        sentry_dsn=_sentry_dsn(source.text("SENTRY_DSN")),
+        otlp_endpoint=_otlp_endpoint(source.text("OTEL_EXPORTER_OTLP_ENDPOINT")),
     )
 
 
@@ -116,12 +123,12 @@ class _Source:
                 return each
         raise ConfigError(f"{name} is {given!r}: set it to one of {', '.join(choices)}")
 
-    def whole(self, name: str, default: int) -> int:
+    def whole(self, name: str, default: int, *, least: int = 1) -> int:
         given = self.text(name)
         if not given:
             return default
-        if not (given.isascii() and given.isdecimal()) or len(given) > 15 or int(given) == 0:
-            raise ConfigError(f"{name} is {given!r}: set it to a whole number above 0")
+        if not (given.isascii() and given.isdecimal()) or len(given) > 15 or int(given) < least:
+            raise ConfigError(f"{name} is {given!r}: set it to a whole number{' above 0' if least else ''}")
         return int(given)
 
     def flag(self, name: str, *, refused: bool) -> bool:
@@ -167,9 +174,19 @@ def _names_file(database: str | None) -> bool:
     return bool(database) and database != ":memory:"
 
 
-def _broker_url(given: str) -> str:
-    if given:
-        raise ConfigError("BROKER_URL: this version has the embedded worker only; remove the setting")
+def _broker_url(given: str, database_url: str) -> str:
+    """It may hold a password, so the text is not repeated."""
+    if not given:
+        return ""
+    try:
+        parts = urlsplit(given)
+        sound = parts.scheme in {"amqp", "amqps", "redis", "rediss"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        sound = False
+    if not sound:
+        raise ConfigError("BROKER_URL is no broker's address: write it like amqp://user:password@host or redis://host")
+    if not database_url.startswith("postgresql"):
+        raise ConfigError("BROKER_URL needs several workers' database: set DATABASE_URL to PostgreSQL, or remove it")
     return given
 
 
@@ -276,6 +293,23 @@ def _provider_urls(source: _Source, *, plain: bool) -> dict[str, str]:
                 raise ConfigError(f"{setting} is plain http: use https, or set ALLOW_PRIVATE_NETWORKS=1 for a trial")
             found[name] = given.rstrip("/")
     return found
+
+
+def _sentry_dsn(given: str) -> str:
+    if given and not (_full_address(given) and urlsplit(given).username and urlsplit(given).path.strip("/")):
+        raise ConfigError("SENTRY_DSN is no DSN: copy it from the project's settings in Sentry, or remove it")
+    if given and not find_spec("sentry_sdk"):
+        raise ConfigError("SENTRY_DSN needs a library: pip install 'tillwire[sentry]', or remove it")
+    return given
+
+
+def _otlp_endpoint(given: str) -> str:
+    name = "OTEL_EXPORTER_OTLP_ENDPOINT"
+    if given and not _full_address(given):
+        raise ConfigError(f"{name} is no full address: write it like http://collector.internal:4318, or remove it")
+    if given and not find_spec("opentelemetry"):
+        raise ConfigError(f"{name} needs a library: pip install 'tillwire[otel]', or remove it")
+    return given.rstrip("/")
 
 
 def _full_address(given: str) -> bool:

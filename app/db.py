@@ -8,16 +8,28 @@ from __future__ import annotations
 
 import fcntl
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config as AlembicConfig
-from sqlalchemy import BigInteger, Connection, DateTime, Dialect, Engine, Integer, create_engine, event, make_url, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    DateTime,
+    Dialect,
+    Engine,
+    Integer,
+    create_engine,
+    event,
+    func,
+    inspect,
+    make_url,
+    select,
+    text,
+)
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
 
@@ -31,7 +43,12 @@ _SERVER_KEEPALIVES = (
     "SELECT set_config('tcp_keepalives_idle', '15', false), set_config('tcp_keepalives_interval', '5', false),"
     " set_config('tcp_keepalives_count', '3', false)"
 )
-_LOCK = 7460284
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_COMMON = 7460284  #: all workers hold it in common; one of before revision 0005, when there was one, for itself
+_LEADER = 7460286  #: whoever looks after the clock
+_TRY = {True: text("SELECT pg_try_advisory_lock_shared(:lock)"), False: text("SELECT pg_try_advisory_lock(:lock)")}
+_TURNS = 7460285  #: upper half of the locks that `Database.turns` takes
+_TRY_TURNS = text("SELECT wanted, pg_try_advisory_lock(wanted) FROM unnest(CAST(:locks AS bigint[])) AS wanted")
 
 
 class Moment(TypeDecorator[datetime]):
@@ -53,12 +70,36 @@ class Moment(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC)
 
 
+def clock(session: Session) -> datetime:
+    """Now, by the clock that all workers share: the database's, where they may be on several machines."""
+    if session.get_bind().dialect.name == "sqlite":
+        return datetime.now(UTC)
+    now: datetime = session.execute(select(func.clock_timestamp())).scalar_one()
+    return now.astimezone(UTC)
+
+
+def lies_in_the_data(error: Exception) -> bool:
+    """Whether what was to be read or written is to blame, so that others may go on; else the database is in trouble.
+
+    Source: www.postgresql.org/docs/current/errcodes-appendix.html (22: data; 54: limits, such as too long an entry of
+    an index, which the driver calls operational)
+    """
+    if isinstance(error, DBAPIError):
+        state = getattr(error.orig, "sqlstate", None) or ""
+        return isinstance(error, DataError | IntegrityError) or state.startswith(("22", "54"))
+    return isinstance(error, StatementError) or not isinstance(error, SQLAlchemyError)
+
+
 class Base(DeclarativeBase):
     """All tables."""
 
 
+class OtherVersion(Exception):
+    """The schema is one that this version does not know."""
+
+
 class Alone:
-    """That this is the one worker at a database."""
+    """That this is the one worker at a database; on PostgreSQL, the one of them that looks after the clock."""
 
     def __init__(self, connection: Connection | None = None) -> None:
         """``connection`` holds the lock; None for a database that has only this process, or a lock that stays."""
@@ -73,21 +114,22 @@ class Alone:
             return True
         mine = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND objid = :lock"
         try:
-            found = self._connection.scalar(text(mine), {"lock": _LOCK})
+            found = self._connection.scalar(text(mine), {"lock": _LEADER})
             self._connection.commit()
         except SQLAlchemyError:
             return False
         return bool(found)
 
-    def give_back(self) -> None:
-        if self._connection is None:
-            return
-        try:
-            self._connection.rollback()
-            self._connection.scalar(text("SELECT pg_advisory_unlock(:lock)"), {"lock": _LOCK})
-        except SQLAlchemyError:
-            with suppress(SQLAlchemyError):
-                self._connection.invalidate()  # in the pool it might go on to hold the lock
+
+def _unlock(connection: Connection) -> None:
+    """Give all of the session's locks back."""
+    try:
+        connection.rollback()
+        connection.execute(text("SELECT pg_advisory_unlock_all()"))
+        connection.commit()
+    except SQLAlchemyError:
+        with suppress(SQLAlchemyError):
+            connection.invalidate()  # in the pool it might go on to hold them
 
 
 class Database:
@@ -131,7 +173,7 @@ class Database:
                 raise
 
     def alone(self, stack: ExitStack) -> Alone | None:
-        """Become the one worker at this database for as long as ``stack`` lives; None while another one is.
+        """Take the one lock that a worker can hold, for as long as ``stack`` lives; None while another one has it.
 
         On PostgreSQL it can end before: see `Alone.held`.
         """
@@ -144,16 +186,54 @@ class Database:
                 except OSError:
                     return None
             elif not self.sqlite:
-                connection = mine.enter_context(self.engine.connect())
-                connection.execute(text(_SERVER_KEEPALIVES))
-                held = connection.scalar(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": _LOCK})
-                connection.commit()  # the lock is the session's; an open transaction would only hold back vacuum
-                if not held:
+                connection = self._held(mine, _COMMON, _LEADER)
+                if connection is None:
                     return None
                 found = Alone(connection)
-                mine.callback(found.give_back)
             stack.enter_context(mine.pop_all())
         return found
+
+    def beside_others(self, stack: ExitStack) -> bool:
+        """Take the lock that workers have in common, for as long as ``stack`` lives; there is none on SQLite.
+
+        False while a worker of before revision 0005 runs, which takes itself for the only one: it keeps to no gate, and
+        as it begins it ends all leases. While the lock is ours none of these begins.
+        """
+        return self.sqlite or self._held(stack, _COMMON) is not None
+
+    def _held(self, stack: ExitStack, *locks: int) -> Connection | None:
+        """A connection that holds ``locks`` for as long as ``stack`` lives; None where one of them is not to be had."""
+        with ExitStack() as mine:
+            connection = mine.enter_context(self.engine.connect())
+            mine.callback(_unlock, connection)
+            connection.execute(text(_SERVER_KEEPALIVES))
+            held = all(connection.scalar(_TRY[lock == _COMMON], {"lock": lock}) for lock in locks)
+            connection.commit()  # the locks are the session's; an open transaction would only hold back vacuum
+            if not held:
+                return None
+            stack.enter_context(mine.pop_all())
+            return connection
+
+    @contextmanager
+    def turns(self, numbers: Sequence[int]) -> Iterator[frozenset[int]]:
+        """Those of ``numbers`` that are ours to work on until the block ends; others do not get them meanwhile.
+
+        It saves work that others would do too, and guards nothing: PostgreSQL takes the locks away with the connection.
+        On SQLite there is one worker.
+        """
+        if self.sqlite:
+            yield frozenset(numbers)
+            return
+        locks = {number: (_TURNS << 32) + number % (1 << 32) for number in numbers}
+        with self.engine.connect() as connection:
+            had = connection.execute(_TRY_TURNS, {"locks": list(locks.values())}).all()
+            connection.commit()  # the locks are the session's; an open transaction would only hold back vacuum
+            mine = [lock for lock, got in had if got]
+            try:
+                yield frozenset(number for number, lock in locks.items() if lock in mine)
+            finally:
+                if mine:
+                    _unlock(connection)
 
     def ready(self) -> bool:
         """Whether the database answers."""
@@ -162,28 +242,59 @@ class Database:
         return True
 
     def migrate(self) -> None:
-        """Bring the schema to the newest version; harmless when it is there already."""
-        config = AlembicConfig()
-        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+        """Bring the schema to the newest version, or raise `OtherVersion`; harmless when it is there already."""
+        if self._revision() == newest_revision():
+            return
+        # Eight megabytes that a process would keep for as long as it runs; most starts have nothing to migrate.
+        from alembic import command
+        from alembic.config import Config
+        from alembic.util import CommandError
+
+        config = Config()
+        config.set_main_option("script_location", str(_MIGRATIONS))
+        try:
+            with self.engine.connect() as connection:
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+        except CommandError as error:
+            raise OtherVersion(str(error)) from None
+
+    def _revision(self) -> str | None:
+        """The schema's; None for an empty database."""
         with self.engine.connect() as connection:
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            if not inspect(connection).has_table("alembic_version"):
+                return None
+            found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+            return found
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+def newest_revision() -> str:
+    """The one that this version brings a schema to; files of revisions begin with their number."""
+    return max(path.name for path in (_MIGRATIONS / "versions").glob("[0-9]*.py")).partition("_")[0]
 
 
 def _engine(url: str) -> Engine:
     if not url.startswith("sqlite"):
         chosen = make_url(url).query
         alive = {name: value for name, value in _KEEPALIVES.items() if name not in chosen}
-        return create_engine(
+        engine = create_engine(
             url, connect_args=alive, pool_pre_ping=True, pool_size=10, max_overflow=20, hide_parameters=True
         )
+        event.listen(engine, "connect", _prepare_postgresql)
+        return engine
     arguments = {"timeout": 30, "check_same_thread": False}
     engine = create_engine(url, connect_args=arguments, pool_size=10, max_overflow=50, hide_parameters=True)
     event.listen(engine, "connect", _prepare_sqlite)
     return engine
+
+
+def _prepare_postgresql(connection: Any, _record: Any) -> None:
+    # PostgreSQL takes disks for spinning ones, so it would rather read a year backwards than look up a few rows.
+    connection.execute("SET random_page_cost = 1.1").close()
+    connection.commit()  # a setting of a transaction that is rolled back would go with it
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

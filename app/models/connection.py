@@ -31,7 +31,8 @@ class Connection(Base):
 
     shop_id: Mapped[int] = mapped_column(ForeignKey("shops.id"), primary_key=True, autoincrement=False)
     state: Mapped[str] = mapped_column(Text)
-    trouble: Mapped[str | None] = mapped_column(Text)  #: what happened, whether data is safe, what to do
+    trouble: Mapped[str | None] = mapped_column(Text)  #: what happened, whether data is safe, what to do; for people
+    trouble_code: Mapped[str | None] = mapped_column(Text)  #: which one it is, where what follows depends on it
     #: Encrypted JSON. shopify: access_token, refresh_token; woocommerce: consumer_key, consumer_secret.
     secrets: Mapped[str | None] = mapped_column(Text)
     auth: Mapped[str | None] = mapped_column(Text)  #: woocommerce: basic or query, as found by trying
@@ -48,6 +49,7 @@ class Connection(Base):
     report: Mapped[dict[str, Any] | None] = mapped_column(JSON)  #: what the last check found, per topic
     reconcile_at: Mapped[datetime | None] = mapped_column(Moment, index=True)  #: when the next reconciliation is due
     reconciled_to: Mapped[datetime | None] = mapped_column(Moment)  #: by the store's clock: all until then was seen
+    reconcile_trouble: Mapped[str | None] = mapped_column(Text)  #: why its orders could not be compared the last time
 
 
 class ConnectAttempt(Base):
@@ -65,6 +67,7 @@ class ConnectAttempt(Base):
     #: Encrypted JSON: the keys as the store sent them, until they are proved.
     secrets: Mapped[str | None] = mapped_column(Text)
     delivered_at: Mapped[datetime | None] = mapped_column(Moment)  #: when the store's callback brought the keys
+    prove_at: Mapped[datetime | None] = mapped_column(Moment)  #: when a store that did not answer is asked again
     finished_at: Mapped[datetime | None] = mapped_column(Moment)  #: proved, refused or given up; used up in any case
     error: Mapped[str | None] = mapped_column(Text)  #: why it came to nothing, for the merchant
     shop_id: Mapped[int | None] = mapped_column(ForeignKey("shops.id"), index=True)  #: what it led to

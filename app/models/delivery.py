@@ -14,6 +14,7 @@ from sqlalchemy import (
     LargeBinary,
     Text,
     UniqueConstraint,
+    false,
     literal_column,
     text,
 )
@@ -39,9 +40,10 @@ CLAIMABLE = (DeliveryState.PENDING, DeliveryState.RETRYING)
 OPEN = (*CLAIMABLE, DeliveryState.HELD)
 _OPEN_SQL = "state IN ('pending', 'retrying', 'held')"
 _DUE_SQL = "state IN ('pending', 'retrying')"
+_LEASED_SQL = "leased_until IS NOT NULL"
 
 
-def among(column: InstrumentedAttribute[str], states: tuple[DeliveryState, ...]) -> ColumnElement[bool]:
+def among(column: ColumnElement[str] | InstrumentedAttribute[str], states: tuple[StrEnum, ...]) -> ColumnElement[bool]:
     """``column IN (...)`` with the states written out: SQLite takes a partial index only where it can read that."""
     return column.in_([literal_column(f"'{state}'") for state in states])
 
@@ -68,9 +70,23 @@ class Delivery(Base):
             sqlite_where=text(_OPEN_SQL),
             postgresql_where=text(_OPEN_SQL),
         ),
+        Index(
+            "ix_deliveries_leased",
+            "destination_id",
+            sqlite_where=text(_LEASED_SQL),
+            postgresql_where=text(_LEASED_SQL),
+        ),
+        Index(
+            "ix_deliveries_provider_lane",
+            "destination_id",
+            "provider_lane",
+            unique=True,
+            sqlite_where=text(_LEASED_SQL),
+            postgresql_where=text(_LEASED_SQL),
+        ),
         Index("ix_deliveries_subject", "destination_id", "subject", "action", "id"),
         Index("ix_deliveries_shop", "shop_id", "id"),
-        Index("ix_deliveries_state", "shop_id", "state", "id"),
+        Index("ix_deliveries_state", "shop_id", "state", "id", "provider"),
         Index("ix_deliveries_day", "shop_id", "created_at", "provider", "state"),
     )
 
@@ -91,6 +107,10 @@ class Delivery(Base):
     due_at: Mapped[datetime] = mapped_column(Moment)
     since: Mapped[datetime] = mapped_column(Moment)  #: start of the retry horizon; moves when a hold ends
     leased_until: Mapped[datetime | None] = mapped_column(Moment)  #: a worker is at it until then
+    call_id: Mapped[int | None] = mapped_column(BigId)  #: while leased: the same for all that go out in one call
+    #: Checksum of the value of the provider's lane field, as last rendered; of two alike one is leased at a time.
+    provider_lane: Mapped[int | None] = mapped_column(BigId)
+    singly: Mapped[bool] = mapped_column(server_default=false())  #: to go out in a call of its own
     doubt: Mapped[bool] = mapped_column(default=False)  #: an answer was lost: ask before sending again
     #: Once it was accepted, or may have been: what later deliveries must know.
     effect: Mapped[dict[str, Any] | None] = mapped_column(JSON)
@@ -108,7 +128,7 @@ class Attempt(Base):
     delivery_id: Mapped[int] = mapped_column(ForeignKey("deliveries.id"))
     number: Mapped[int]
     purpose: Mapped[str] = mapped_column(Text, default="send")  #: send, or ask (what became of an earlier one)
-    payload: Mapped[bytes | None] = mapped_column(LargeBinary)  #: zlib of the JSON that was sent
+    payload: Mapped[bytes | None] = mapped_column(LargeBinary)  #: zlib of the JSON sent; empty: not kept any more
     started_at: Mapped[datetime] = mapped_column(Moment)
     finished_at: Mapped[datetime | None] = mapped_column(Moment)
     outcome: Mapped[str | None] = mapped_column(Text)  #: accepted, or the error's class in words; None: unfinished

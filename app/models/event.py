@@ -5,7 +5,17 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, Text, UniqueConstraint, text
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    Text,
+    UniqueConstraint,
+    literal_column,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db import Base, BigId, Moment
@@ -26,7 +36,9 @@ class EventState(StrEnum):
     ERROR = "error"
 
 
-_PENDING_SQL = "state = 'pending'"
+def in_state(state: WebhookState) -> ColumnElement[bool]:
+    """That a webhook is in ``state``, written out: a partial index is only taken where a plan can read that."""
+    return Webhook.state == literal_column(f"'{state}'")
 
 
 class Webhook(Base):
@@ -36,9 +48,16 @@ class Webhook(Base):
     __table_args__ = (
         Index(
             "ix_webhooks_pending",
+            "shop_id",
             "id",
             sqlite_where=text("state = 'pending'"),
             postgresql_where=text("state = 'pending'"),
+        ),
+        Index(
+            "ix_webhooks_todo",
+            "id",
+            sqlite_where=text("state = 'todo'"),
+            postgresql_where=text("state = 'todo'"),
         ),
         Index("ix_webhooks_shop", "shop_id", "id"),
     )
@@ -50,7 +69,7 @@ class Webhook(Base):
     dedup_key: Mapped[str] = mapped_column(Text, unique=True)
     topic: Mapped[str] = mapped_column(Text)
     headers: Mapped[dict[str, str]] = mapped_column(JSON)
-    body: Mapped[bytes] = mapped_column(LargeBinary)  #: zlib of the exact bytes
+    body: Mapped[bytes] = mapped_column(LargeBinary)  #: zlib of the exact bytes; empty once retention removed it
     body_hash: Mapped[str] = mapped_column(Text)  #: SHA-256 of the exact bytes, hex
     received_at: Mapped[datetime] = mapped_column(Moment)
     state: Mapped[str] = mapped_column(Text, default=WebhookState.PENDING)
@@ -104,3 +123,28 @@ class Event(Base):
 
     def __repr__(self) -> str:
         return f"Event({self.id}, {self.kind}, {self.state})"
+
+
+class Pruning(Base):
+    """How far retention went through a shop's rows: all below was looked at in this round."""
+
+    __tablename__ = "prunings"
+
+    shop_id: Mapped[int] = mapped_column(ForeignKey("shops.id"), primary_key=True, autoincrement=False)
+    webhook_id: Mapped[int] = mapped_column(BigId)
+    delivery_id: Mapped[int] = mapped_column(BigId)
+    round_at: Mapped[datetime] = mapped_column(Moment)  #: when the round began
+    due_at: Mapped[datetime] = mapped_column(Moment, index=True)
+
+
+class HourlyAnswers(Base):
+    """What we answered a store's webhooks within an hour; a process that dies loses some seconds of it."""
+
+    __tablename__ = "hourly_answers"
+
+    shop_id: Mapped[int] = mapped_column(ForeignKey("shops.id"), primary_key=True, autoincrement=False)
+    hour: Mapped[str] = mapped_column(Text, primary_key=True)  #: UTC: ``2026-11-21T08``
+    topic: Mapped[str] = mapped_column(Text, primary_key=True)
+    result: Mapped[str] = mapped_column(Text, primary_key=True)  #: stored, duplicate, ignored, ping, unproven
+    number: Mapped[int]
+    last_at: Mapped[datetime] = mapped_column(Moment)

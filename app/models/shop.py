@@ -33,6 +33,8 @@ class Shop(Base):
     trouble: Mapped[str | None] = mapped_column(Text)  #: what the store's own webhooks complain of
     created_at: Mapped[datetime] = mapped_column(Moment)
     removed_at: Mapped[datetime | None] = mapped_column(Moment)
+    #: When a backup was last put back: of what happened before, more may have been sent than the database knows.
+    restored_at: Mapped[datetime | None] = mapped_column(Moment)
 
 
 class Endpoint(Base):
