@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from itertools import chain
 
 from connectors.events import Attribute, Found
 
@@ -25,7 +27,7 @@ def find(attributes: Iterable[Attribute], names: Sequence[str], *, longest: int 
     Names are compared without regard to case and surrounding blanks. Every other usable value under any of the names
     that differs from the one found is kept in ``others``: a disagreement for a person to see.
     """
-    wanted = {name.strip().casefold(): index for index, name in reversed(list(enumerate(names)))}
+    wanted = _ranks(tuple(names))
     hits = [
         (0 if each.place == "order" else 1, wanted[key], -each.rank, each, value)
         for each in attributes
@@ -41,8 +43,14 @@ def find(attributes: Iterable[Attribute], names: Sequence[str], *, longest: int 
 
 def among(attributes: Iterable[Attribute], *names: Sequence[str]) -> list[Attribute]:
     """Those that any of the lists of names asks for: one pass over many, before several lookups with `find`."""
-    wanted = {name.strip().casefold() for each in names for name in each}
+    wanted = _ranks(tuple(chain.from_iterable(names)))
     return [each for each in attributes if each.name.strip().casefold() in wanted]
+
+
+@lru_cache(maxsize=1024)  # a merchant's lists of names are the same for every order
+def _ranks(names: tuple[str, ...]) -> Mapping[str, int]:
+    """The names as they are compared, each with the place where it first stands."""
+    return {name.strip().casefold(): index for index, name in reversed(list(enumerate(names)))}
 
 
 def value_of(attributes: Iterable[Attribute], names: Sequence[str], *, longest: int = LONGEST_VALUE) -> str | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from connectors.events import Observation
+from connectors.events import ChoreKind, Observation
 
 #: Names under which Sprii's order number is looked for, in this order, case-insensitive after trimming. What our
 #: storefront parts write is the first; Sprii publishes no name of its own, the rest were seen in shops.
@@ -44,11 +44,18 @@ class Connector(Protocol):
     def name(self) -> str:
         """``shopify`` or ``woocommerce``, as in routes and tables."""
 
+    @property
+    def tells_refund_lines(self) -> bool:
+        """Whether its webhooks say which products a refund gave back; otherwise the store is asked for them."""
+
     def kind(self, topic: str) -> str | None:
         """The event kind that ``topic`` is about, as far as the topic alone tells; None for chores and unknown ones."""
 
     def uses(self, topic: str) -> bool:
         """Whether webhooks of ``topic`` are worth keeping; others are answered ``ignored`` and not stored."""
+
+    def chore(self, topic: str) -> ChoreKind | None:
+        """What ``topic`` asks for beside orders and carts; None for every other topic."""
 
     def observe(self, topic: str, headers: Mapping[str, str], body: bytes, names: Names) -> Observation:
         """Read one proven webhook. Pure.

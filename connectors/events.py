@@ -318,6 +318,7 @@ CART_KNOWLEDGE = (*IDENTITY, LIVE_NUMBER)
 class OrderSeen:
     order: Order
     restored: bool = False  #: the topic says that it was taken out of the trash
+    paid_at: datetime | None = None  #: where only this telling of the order says so; see `Order.paid_at`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -363,11 +364,28 @@ class StoreTrouble:
     connection: bool = False  #: True: the connection itself is unhealthy (401/403)
 
 
+class ChoreKind(StrEnum):
+    """What a platform can ask for beside orders and carts."""
+
+    UNINSTALLED = "uninstalled"
+    SCOPES_CHANGED = "scopes_changed"
+    DATA_REQUEST = "data_request"
+    ERASE_CUSTOMER = "erase_customer"
+    ERASE_SHOP = "erase_shop"
+
+
+#: Privacy requests about one customer: whom they mean is known from their bodies alone.
+ABOUT_A_CUSTOMER = frozenset({ChoreKind.DATA_REQUEST, ChoreKind.ERASE_CUSTOMER})
+#: All privacy requests; they still come after a shop removed the app.
+PRIVACY = ABOUT_A_CUSTOMER | {ChoreKind.ERASE_SHOP}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chore:
     """A topic about the shop or its people that another part works off: uninstall, privacy requests, scopes."""
 
     name: str  #: the topic
+    kind: ChoreKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -400,6 +418,7 @@ class Observation:
 
 # --- facts ------------------------------------------------------------------------------------------------------------
 
+_AS_IT_IS = frozenset({str, bool})
 #: Field names of a class, and one call that reads all of them: every order passes here.
 _FIELDS: dict[type, tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]] = {}
 
@@ -407,7 +426,7 @@ _FIELDS: dict[type, tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]] = 
 def facts(value: Any) -> Any:
     """Return ``value`` (any class of this module, or a part of one) as JSON facts; see the module's text."""
     kind = type(value)
-    if kind is str or kind is bool or value is None:
+    if kind in _AS_IT_IS or value is None:
         return value
     if kind is Decimal:
         return decimal_text(value)
@@ -420,7 +439,11 @@ def facts(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: facts(part) for key, part in value.items() if part is not None}
     names, read = _FIELDS.get(kind) or _fields(kind)
-    return {name: facts(part) for name, part in zip(names, read(value), strict=True) if part is not None}
+    found = {}
+    for name, part in zip(names, read(value), strict=True):
+        if part is not None:
+            found[name] = part if type(part) in _AS_IT_IS else facts(part)
+    return found
 
 
 def _fields(kind: type) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]:
@@ -437,12 +460,12 @@ def decimal_text(value: Decimal) -> str:
     text = str(value)
     if "E" in text:
         text = format(value, "f")
-    if "." in text:
+    if text[-1] == "0" and "." in text:
         text = text.rstrip("0").rstrip(".")
     return "0" if text == "-0" else text
 
 
 def time_text(value: datetime) -> str:
-    moment = value.astimezone(UTC)
+    moment = value if value.tzinfo is UTC else value.astimezone(UTC)
     text = moment.isoformat(timespec="milliseconds" if moment.microsecond >= 1000 else "seconds")
     return text.replace("+00:00", "Z")

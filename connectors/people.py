@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Mapping
+from functools import cache, lru_cache
 
 import phonenumbers
 import pycountry
 from babel import Locale
 
 from connectors.events import Address
-
-_TERRITORIES = Locale("en").territories
 
 
 @lru_cache(maxsize=8192)
@@ -35,7 +34,13 @@ def email(text: str | None) -> str | None:
 
 
 def country_name(code: str | None) -> str | None:
-    return _TERRITORIES.get(code) if code else None
+    return _territories().get(code) if code else None
+
+
+@cache
+def _territories() -> Mapping[str, str]:
+    """Read when the first order comes: four megabytes that a process at rest can do without."""
+    return Locale("en").territories
 
 
 @lru_cache(maxsize=1024)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -103,14 +103,13 @@ class Reader:
         """Whether the key is there at all, be it null."""
         return isinstance(self.value, dict) and key in self.value
 
-    def items(self) -> Iterator[Reader]:
+    def items(self) -> Sequence[Reader]:
         """The members of a list; an absent list is empty."""
         if self.value is None:
-            return
+            return ()
         if not isinstance(self.value, list):
             raise self.wrong("a list")
-        for index, member in enumerate(self.value):
-            yield Reader(member, self, index)
+        return [Reader(member, self, index) for index, member in enumerate(self.value)]
 
     def object_or_none(self) -> Reader | None:
         """This place if it holds an object; None where absent, or where PHP or others wrote an empty list for it."""
@@ -132,10 +131,14 @@ class Reader:
         return str(value)
 
     def text_at(self, key: str) -> str | None:
-        """``self[key].text_or_none()``, at half its price where it is text: for the many that nobody complains of."""
+        """``self[key].text_or_none()``, cheaper where it is text or absent: for the many that nobody complains of."""
         holder = self.value
-        value = holder.get(key) if type(holder) is dict else None
-        return _clean(value) if type(value) is str else self[key].text_or_none()
+        if type(holder) is not dict:
+            return self[key].text_or_none()
+        value = holder.get(key)
+        if type(value) is str:
+            return _clean(value)
+        return None if value is None else self[key].text_or_none()
 
     def flat_text_or_none(self) -> str | None:
         """As `text_or_none`, but of any JSON: what is neither text nor a number becomes JSON without blanks."""
@@ -172,11 +175,9 @@ class Reader:
     def decimal_or_none(self) -> Decimal | None:
         """An exact number from a JSON number or a decimal text; empty text is None."""
         value = self.value
-        if isinstance(value, Decimal):
-            found = value
-        elif isinstance(value, int) and not isinstance(value, bool):
-            found = Decimal(value)
-        elif isinstance(value, str):
+        if value is None:
+            return None
+        if isinstance(value, str):
             text = value.strip()
             if not text:
                 return None
@@ -184,8 +185,10 @@ class Reader:
                 found = _exact(text)
             except (InvalidOperation, Unreadable):
                 raise self.wrong("a number") from None
-        elif value is None:
-            return None
+        elif isinstance(value, Decimal):
+            found = value
+        elif isinstance(value, int) and not isinstance(value, bool):
+            found = Decimal(value)
         else:
             raise self.wrong("a number")
         if not found.is_finite() or not -LONGEST_NUMBER <= found.adjusted() < LARGEST:

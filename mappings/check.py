@@ -266,7 +266,9 @@ def _json(value: Any, key: str, depth: int = 1) -> None:
     if depth > _DEEPEST:
         raise MappingError(f"{key} is nested too deeply")
     match value:
-        case None | bool() | int() | str():
+        case None | bool() | str():
+            return
+        case int() if -(2**63) <= value < 2**63:
             return
         case float() if math.isfinite(value):
             return

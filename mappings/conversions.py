@@ -7,6 +7,7 @@ out", or raises `MappingError`, which then gains the file, rule and field. It ch
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache, lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -55,3 +56,34 @@ CONVERSIONS: Mapping[str, Conversion] = MappingProxyType(
         "scalar_pairs": lists.scalar_pairs,
     }
 )
+
+#: Amounts and moments are the same for every destination of an order, and often for every order. Of other texts (names,
+#: addresses) nothing is kept.
+_REMEMBERED = frozenset({"number", "round2", "round6", "iso_time", "iso_time_ms", "iso_offset", "unix_seconds"})
+
+
+@cache
+def chained(names: tuple[str, ...]) -> Conversion | None:
+    """The conversions of ``names`` as one, which ends with None where nothing is left to convert; None for none."""
+    steps = tuple(CONVERSIONS[name] for name in names)
+    if not steps:
+        return None
+    convert = steps[0] if len(steps) == 1 else _one_after_another(steps)
+    return _remembering(convert) if _REMEMBERED.issuperset(names) else convert
+
+
+def _one_after_another(steps: tuple[Conversion, ...]) -> Conversion:
+    def convert(value: Any) -> Any:
+        for step in steps:
+            if value is None or value == "" or value == {}:
+                return None
+            value = step(value)
+        return value
+
+    return convert
+
+
+def _remembering(convert: Conversion) -> Conversion:
+    known = lru_cache(maxsize=4096)(convert)
+    # 1, 1.0 and True are one key; a text is only ever itself.
+    return lambda value: known(value) if value.__class__ is str else convert(value)

@@ -33,6 +33,11 @@ class Rule:
     _skips: tuple[Callable[[Facts], Skip | None], ...]
     _payload: Callable[[Facts], Any]
 
+    @property
+    def conditional(self) -> bool:
+        """Whether it depends on an event's facts that the rule applies."""
+        return self._when is not None
+
     def applies(self, facts: Facts) -> bool:
         """Whether the rule's ``when`` holds; otherwise there is no delivery at all."""
         try:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from mappings.conditions import every, is_empty
-from mappings.conversions import CONVERSIONS
+from mappings.conversions import chained
 from mappings.errors import MappingError, kind_of
-from mappings.paths import Facts, Read, reader
+from mappings.paths import Facts, Read, reader, root_and_key
 
 NOTHING: Any = object()  #: a field that is left out
 _SCALARS = frozenset({str, int, float, bool})
@@ -31,7 +31,42 @@ def members_of(fields: dict[str, Any], path: str) -> Read:
 
 def field_of(spec: dict[str, Any], path: str) -> Read:
     """What ``spec`` says: a value without gaps and without ties to facts or mapping, or `NOTHING`."""
-    read = _converted(_source(spec, path), spec.get("as", ()))
+    whole = _whole_field(spec, path)
+    given = spec.get("from")
+    pair = root_and_key(given) if isinstance(given, str) and "when" not in spec else None
+    return _short_cut(pair, spec, whole, path) if pair else whole
+
+
+def _short_cut(pair: tuple[str, str], spec: dict[str, Any], whole: Read, path: str) -> Read:
+    """``whole``, for the common form (a text or a number of an object, or its absence) in one call instead of four.
+
+    What is not of that form is left to ``whole``, so that one place says what becomes of it.
+    """
+    root, key = pair
+    convert = chained(_steps(spec))
+    otherwise = _otherwise(spec.get("default"), spec.get("keep_empty", False))
+
+    def field(facts: Facts) -> Any:
+        holder = facts.get(root)
+        if holder.__class__ is not dict:
+            return whole(facts)
+        value = holder.get(key)
+        if value is None:
+            return otherwise(None)
+        if convert is not None:
+            if value.__class__ is not str or not value:
+                return whole(facts)
+            try:
+                value = convert(value)
+            except MappingError as error:
+                raise error.at(path=path) from None
+        return value if value.__class__ in _SCALARS and value != "" else whole(facts)
+
+    return field
+
+
+def _whole_field(spec: dict[str, Any], path: str) -> Read:
+    read = _converted(_source(spec, path), _steps(spec))
     when = every(spec.get("when", ()))
     otherwise = _otherwise(spec.get("default"), spec.get("keep_empty", False))
     fresh = "each" in spec or "fields" in spec
@@ -55,31 +90,22 @@ def field_of(spec: dict[str, Any], path: str) -> Read:
     return field
 
 
-def _converted(read: Read, names: str | Sequence[str]) -> Read:
+def _steps(spec: dict[str, Any]) -> tuple[str, ...]:
+    names = spec.get("as", ())
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def _converted(read: Read, steps: tuple[str, ...]) -> Read:
     """``read``, and then the conversions, as long as there is something to convert."""
-    steps = tuple(CONVERSIONS[name] for name in ([names] if isinstance(names, str) else names))
-    if not steps:
+    convert = chained(steps)
+    if convert is None:
         return read
-    if len(steps) == 1:
-        return _converted_once(read, steps[0])
 
-    def convert(facts: Facts) -> Any:
+    def converted(facts: Facts) -> Any:
         value = read(facts)
-        for step in steps:
-            if value is None or value == "" or value == {}:
-                return None
-            value = step(value)
-        return value
+        return None if value is None or value == "" or value == {} else convert(value)
 
-    return convert
-
-
-def _converted_once(read: Read, step: Callable[[Any], Any]) -> Read:
-    def convert(facts: Facts) -> Any:
-        value = read(facts)
-        return None if value is None or value == "" or value == {} else step(value)
-
-    return convert
+    return converted
 
 
 def _otherwise(default: Any, keep_empty: bool) -> Callable[[Any], Any]:

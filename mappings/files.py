@@ -27,10 +27,14 @@ def parse(text: str, *, source: str) -> MappingFile:
     """
     if len(text) > _LONGEST:
         raise MappingError(f"longer than {_LONGEST} characters", source=source)
+    if any("\ud800" <= each <= "\udfff" for each in text):
+        raise MappingError("holds characters that are no text", source=source)
     try:
         data = tomllib.loads(text.removeprefix("\ufeff"))
     except tomllib.TOMLDecodeError as error:
         raise MappingError(_with_place(str(error), text), source=source) from None
+    except ValueError:
+        raise MappingError("holds a number of too many digits", source=source) from None
     except RecursionError:
         raise MappingError("is nested too deeply", source=source) from None
     for key in data:
@@ -49,7 +53,8 @@ def _with_place(message: str, text: str) -> str:
 
 def dump(file: MappingFile) -> str:
     """``file`` as TOML, which `parse` reads back as an equal one."""
-    return tomli_w.dumps({"rules": list(file.rules)}) if file.rules else ""
+    # Rule by rule: short ones would be written on one line otherwise, in which nobody finds anything.
+    return "\n".join(tomli_w.dumps({"rules": rule}).replace("[rules]", "[[rules]]", 1) for rule in file.rules)
 
 
 def compile(file: MappingFile) -> CompiledMapping:

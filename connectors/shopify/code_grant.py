@@ -11,8 +11,6 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from shopify import ApiAccess, Session
-
 from connectors.shopify.identity import shop_domain
 
 AHEAD = 60  #: seconds that Shopify's clock may be ahead of ours; the package takes any future
@@ -24,6 +22,8 @@ class BadCallback(Exception):
 
 def _session(client_id: str, secret: str) -> Any:
     """The package keeps key and secret on its class; a class of our own for each keeps them out of the process's."""
+    from shopify import Session  # two megabytes, for the few apps that install by this grant
+
     return type("OneSecret", (Session,), {"api_key": client_id, "secret": secret})
 
 
@@ -53,6 +53,8 @@ def check_callback(params: Mapping[str, str], secrets: Sequence[str]) -> tuple[s
 
 def missing_scopes(wanted: Sequence[str], granted: Sequence[str]) -> list[str]:
     """What of ``wanted`` is not granted; a right to write includes the one to read."""
+    from shopify import ApiAccess
+
     known = [each for each in granted if ApiAccess.SCOPE_RE.match(each)]  # the package refuses kinds it does not know
     given = ApiAccess(known)
     return [each for each in wanted if not given.covers(ApiAccess([each]))]

@@ -8,9 +8,11 @@ from collections.abc import Mapping
 
 from connectors.base import Names
 from connectors.events import (
+    PRIVACY,
     CartSeen,
     CheckoutSeen,
     Chore,
+    ChoreKind,
     Claim,
     FulfilmentSeen,
     Kind,
@@ -24,6 +26,7 @@ from connectors.reading import Reader, parse
 from connectors.shopify.carts import read_cart, read_checkout
 from connectors.shopify.fulfilments import read_fulfilment
 from connectors.shopify.normalize import read_order
+from connectors.shopify.payment import paid_at
 from connectors.shopify.refunds import read_lone_refund
 
 #: The whole order, whatever the topic.
@@ -47,11 +50,15 @@ _KINDS = _ORDERS | {
     "checkouts/create": Kind.CHECKOUT_STARTED,
     "checkouts/update": Kind.CHECKOUT_STARTED,
 }
-_COMPLIANCE = frozenset({"customers/data_request", "customers/redact", "shop/redact"})
-_UNINSTALLED = "app/uninstalled"
-_CHORES = _COMPLIANCE | {_UNINSTALLED, "app/scopes_update"}
+_CHORES = {
+    "app/uninstalled": ChoreKind.UNINSTALLED,
+    "app/scopes_update": ChoreKind.SCOPES_CHANGED,
+    "customers/data_request": ChoreKind.DATA_REQUEST,
+    "customers/redact": ChoreKind.ERASE_CUSTOMER,
+    "shop/redact": ChoreKind.ERASE_SHOP,
+}
 _CHECKOUT_GONE = "checkouts/delete"
-_USED = frozenset(_KINDS) | _CHORES | {_CHECKOUT_GONE}
+_USED = frozenset(_KINDS) | frozenset(_CHORES) | {_CHECKOUT_GONE}
 #: What the bodies of these topics are, as their ``admin_graphql_api_id`` names it.
 _RESOURCES = {"orders": "an Order", "refunds": "a Refund", "fulfillments": "a Fulfillment"}
 _SHOP = re.compile(r"[a-z0-9][a-z0-9-]*\.myshopify\.com", re.ASCII)
@@ -62,6 +69,7 @@ class Shopify:
     """Reads proven webhooks of Shopify."""
 
     name = "shopify"
+    tells_refund_lines = True
 
     def kind(self, topic: str) -> str | None:
         """See `Connector.kind`."""
@@ -70,6 +78,10 @@ class Shopify:
     def uses(self, topic: str) -> bool:
         """Whether anything here makes use of ``topic``, so that its webhooks are worth keeping."""
         return topic in _USED
+
+    def chore(self, topic: str) -> ChoreKind | None:
+        """See `Connector.chore`."""
+        return _CHORES.get(topic)
 
     def observe(self, topic: str, headers: Mapping[str, str], body: bytes, names: Names) -> Observation:
         """See `Connector.observe`."""
@@ -84,7 +96,8 @@ class Shopify:
 
 def _read(topic: str, body: Reader, names: Names) -> Seen:
     if topic in _ORDERS:
-        return _hidden(body) or OrderSeen(order=read_order(body, names))
+        order = read_order(body, names)
+        return _hidden(body) or OrderSeen(order=order, paid_at=paid_at(topic, body, order))
     match topic:
         case "orders/delete":
             return OrderGone(order_id=body["id"].id())
@@ -102,7 +115,8 @@ def _read(topic: str, body: Reader, names: Names) -> Seen:
             return CheckoutSeen(checkout=read_checkout(body, names))
         case "checkouts/delete":
             return Nothing(reason="A checkout that is gone tells nobody anything.")
-    return Chore(name=topic) if topic in _CHORES else Nothing(reason="This topic is not known here.")
+    kind = _CHORES.get(topic)
+    return Chore(name=topic, kind=kind) if kind else Nothing(reason="This topic is not known here.")
 
 
 def _check_resource(topic: str, body: Reader) -> None:
@@ -131,13 +145,14 @@ def _claim(topic: str, body: Reader) -> Claim:
 
     An order names it in the path of its status page alone, as a number, behind a host that the merchant may choose.
     """
-    if topic in _COMPLIANCE:
+    kind = _CHORES.get(topic)
+    if kind in PRIVACY:
         domain = (body.text_at("shop_domain") or "").lower()
         return Claim(
             domain=domain if _SHOP.fullmatch(domain) else None,
             shop_id=body["shop_id"].id_or_none(),
         )
-    if topic == _UNINSTALLED:
+    if kind == ChoreKind.UNINSTALLED:
         return Claim(shop_id=body["id"].id_or_none())
     if topic in _ORDERS:
         found = _STATUS_URL.match(body.text_at("order_status_url") or "")

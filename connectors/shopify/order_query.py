@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 LINES = 8  #: of an order that come along with it; few have more
 PARTS = 3  #: shipping lines of an order, and of each kind of part of a refund
+PAYMENTS = 5  #: payments and tries of an order; the one that made it paid is seldom behind them
 REST = 40  #: a page of what is asked for by itself
 
 _PAGE = "pageInfo { hasNextPage endCursor }"
@@ -77,6 +78,7 @@ _ORDER = (
     f" originalTotalAdditionalFeesSet {_BAG} currentTotalAdditionalFeesSet {_BAG}"
     f" shippingLines(first: {PARTS}) {{ nodes {{ {_SHIPPING_LINE} }} {_PAGE} }}"
     f" fulfillments {{ {_FULFILMENT} }} refunds {{ {_REFUND} }}"
+    f" transactions(first: {PAYMENTS}) {{ kind status processedAt }}"
 )
 
 

@@ -71,6 +71,7 @@ def webhook_body(order: JSON) -> JSON:
         "shipping_lines": [_shipping_line(each) for each in nodes(order, "shippingLines")],
         "fulfillments": fulfilments,
         "refunds": [_refund(each, order["id"]) for each in _list(order.get("refunds"))],
+        "transactions": [_payment(each) for each in _list(order.get("transactions"))],
     }
 
 
@@ -156,8 +157,7 @@ def _line(line: JSON) -> JSON:
         "price_set": bag(line.get("originalUnitPriceSet")),
         "total_discount_set": bag(line.get("totalDiscountSet")),
         "properties": _attributes(line),
-        "tax_lines": _taxes(line),
-        "discount_allocations": _allocations(line),
+        **_on_top(line),
         "duties": [
             {"id": each.get("id"), "price_set": bag(each.get("price")), "tax_lines": _taxes(each)}
             for each in _list(line.get("duties"))
@@ -176,8 +176,13 @@ def _taxes(owner: JSON) -> list[JSON]:
     ]
 
 
-def _allocations(owner: JSON) -> list[JSON]:
-    return [{"amount_set": bag(each.get("allocatedAmountSet"))} for each in _list(owner.get("discountAllocations"))]
+def _on_top(line: JSON) -> JSON:
+    """What comes on top of the price of a product or of shipping, and what goes off it."""
+    discounts = _list(line.get("discountAllocations"))
+    return {
+        "tax_lines": _taxes(line),
+        "discount_allocations": [{"amount_set": bag(each.get("allocatedAmountSet"))} for each in discounts],
+    }
 
 
 def _shipping_line(line: JSON) -> JSON:
@@ -189,8 +194,7 @@ def _shipping_line(line: JSON) -> JSON:
         "is_removed": line.get("isRemoved"),
         "price_set": bag(line.get("originalPriceSet")),
         "discounted_price_set": bag(line.get("discountedPriceSet")),
-        "tax_lines": _taxes(line),
-        "discount_allocations": _allocations(line),
+        **_on_top(line),
     }
 
 
@@ -260,6 +264,15 @@ def _adjustment(each: JSON) -> JSON:
         "reason": lower(each.get("reason")),
         "amount_set": bag(each.get("amountSet")),
         "tax_amount_set": bag(each.get("taxAmountSet")),
+    }
+
+
+def _payment(each: JSON) -> JSON:
+    """No webhook of an order tells these: they say when it was paid."""
+    return {
+        "kind": lower(each.get("kind")),
+        "status": lower(each.get("status")),
+        "processed_at": each.get("processedAt"),
     }
 
 

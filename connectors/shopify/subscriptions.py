@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from connectors.shopify.admin import Admin, AdminAnswer, user_errors
 
@@ -130,10 +131,14 @@ class Plan:
 
     missing: tuple[str, ...]  #: topics to subscribe to
     twins: tuple[Subscription, ...]  #: ours, and one too many
+    old: tuple[Subscription, ...]  #: ours, to an address that we had before
 
 
 def compare(found: Sequence[Subscription], wanted: Collection[str], uri: str) -> Plan:
-    """What to make and what to remove; subscriptions to other addresses are somebody else's and left alone.
+    """What to make and what to remove.
+
+    Shopify lists an app its own subscriptions alone, so what leads to our path at another address was made by us when
+    we had that address. What leads elsewhere (a queue, another path) was made by the operator's hand and is left alone.
 
     Args:
         wanted: topics that this shop wants of its own.
@@ -147,4 +152,10 @@ def compare(found: Sequence[Subscription], wanted: Collection[str], uri: str) ->
             kept.add(each.topic)
         else:
             twins.append(each)
-    return Plan(tuple(sorted(set(wanted) - kept)), tuple(twins))
+    old = tuple(each for each in found if each.uri != uri and _is_ours(each.uri))
+    return Plan(tuple(sorted(set(wanted) - kept)), tuple(twins), old)
+
+
+def _is_ours(uri: str) -> bool:
+    address = urlsplit(uri)
+    return address.scheme in ("https", "http") and address.path.endswith(PATH) and not address.query

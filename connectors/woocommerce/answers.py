@@ -3,7 +3,8 @@
 StoreError
 ├── StoreUnauthorized   401, 403: keys revoked, their owner demoted, or a firewall in front of the store
 ├── StoreUnavailable    timeout, no connection, 429, 5xx: the same question may be answered later
-└── StoreAnswer         anything else: a redirect, 404, HTML, an answer too large or of another shape
+└── StoreAnswer         anything else: a redirect, 404, HTML, an answer of another shape
+    └── StoreTooLarge   more bytes than we read; fewer rows may fit
 
 No message names a key, a person or an address with its query.
 """
@@ -64,6 +65,10 @@ class StoreAnswer(StoreError):
     """An answer that will stay as it is, and is not what was asked for."""
 
 
+class StoreTooLarge(StoreAnswer):
+    """More than we read of any answer; less may be asked for."""
+
+
 def documented(reading: Callable[[], T]) -> T:
     """What ``reading`` makes of an answer; one of another shape than documented is a `StoreAnswer`."""
     try:
@@ -95,7 +100,7 @@ def body_of(endpoint: str, response: requests.Response, since: float, *, largest
         while chunk := response.raw.read1(_CHUNK, decode_content=True):
             found += chunk
             if len(found) > largest:
-                raise StoreAnswer(f"{endpoint}: more than {largest} bytes")
+                raise StoreTooLarge(f"{endpoint}: more than {largest} bytes")
             if time.monotonic() > since + LONGEST_ANSWER:
                 raise StoreUnavailable(f"{endpoint}: not all of the answer within {LONGEST_ANSWER:.0f} s")
     except (urllib3.exceptions.HTTPError, OSError) as error:

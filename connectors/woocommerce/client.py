@@ -18,8 +18,6 @@ import urllib3
 import woocommerce.api
 from woocommerce import API
 
-from connectors.base import Names
-from connectors.events import Order, Refund
 from connectors.reading import Reader
 from connectors.woocommerce.answers import (
     StoreAnswer,
@@ -32,9 +30,6 @@ from connectors.woocommerce.answers import (
     unreachable,
 )
 from connectors.woocommerce.hooks import Hook, read_hook
-from connectors.woocommerce.lines import oldest_first
-from connectors.woocommerce.normalize import read_order
-from connectors.woocommerce.refunds import read_refund
 
 __all__ = ["Store", "StoreAnswer", "StoreError", "StoreUnauthorized", "StoreUnavailable", "store_url"]
 
@@ -112,17 +107,6 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self._session.close()
 
-    def order(self, order_id: str, names: Names | None = None) -> Order:
-        """The order as it is now."""
-        endpoint = f"orders/{_number(order_id)}"
-        return documented(lambda: read_order(self._get(endpoint), names or Names()))
-
-    def refunds(self, order_id: str) -> list[Refund]:
-        """All refunds of an order with their lines, oldest first; a webhook tells their totals alone."""
-        endpoint = f"orders/{_number(order_id)}/refunds"
-        found = documented(lambda: [read_refund(refund) for refund in self._pages(endpoint)])
-        return oldest_first(found)
-
     def prove(self) -> None:
         """Return if these keys read orders and webhooks; that they may write shows when the first webhook is made."""
         orders = documented(lambda: list(self._get("orders", per_page=1, _fields="id").items()))
@@ -130,21 +114,26 @@ class Store:
         documented(lambda: list(self._get("webhooks", per_page=1).items()))
 
     def webhooks(self) -> list[Hook]:
-        """All of the store's webhooks, whoever made them and whatever their status."""
-        return documented(lambda: [read_hook(hook) for hook in self._pages("webhooks", status="all")])
+        """All of the store's webhooks, whoever made them and whatever their status; each once.
+
+        One that is made meanwhile moves the others down, and the last of a page comes again on the next.
+        """
+        found = documented(lambda: [read_hook(hook) for hook in self.rows("webhooks", status="all")])
+        return list({hook.id: hook for hook in found}.values())
 
     def create_webhook(self, *, name: str, topic: str, delivery_url: str, secret: str) -> Hook:
         """Make a webhook; the store then pings ``delivery_url``. A second one of the same URL would be made as well."""
         wanted = {"name": name, "topic": topic, "delivery_url": delivery_url, "secret": secret}
         hook = documented(lambda: read_hook(self._change(self._api.post, "webhooks", data=wanted)))
         if (hook.topic, hook.delivery_url) != (topic, delivery_url):
+            self.delete_webhook(hook.id)  # nobody would know it again
             raise StoreAnswer("webhooks: the store made another webhook than it was asked for")
         return hook
 
     def delete_webhook(self, webhook_id: str) -> None:
         """Delete a webhook; one that is gone already is as good. Without ``force`` the store answers 501."""
         try:
-            self._change(self._api.delete, f"webhooks/{_number(webhook_id)}", params={"force": "true"})
+            self._change(self._api.delete, f"webhooks/{number(webhook_id)}", params={"force": "true"})
         except StoreAnswer as error:
             if error.status not in (404, 410):
                 raise
@@ -157,7 +146,8 @@ class Store:
         """The answer to one question, as it came; for those that page in a way of their own."""
         return self._get(endpoint, **params)
 
-    def _pages(self, endpoint: str, **params: str) -> Iterator[Reader]:
+    def rows(self, endpoint: str, **params: str) -> Iterator[Reader]:
+        """All rows of a list that is short, page by page; raises `StoreAnswer` where it does not end."""
         for page in range(1, MOST_PAGES + 1):
             members = list(self._get(endpoint, **params, per_page=PER_PAGE, page=page).items())
             yield from members
@@ -217,7 +207,8 @@ def store_url(url: str, *, allow_http: bool = False) -> str:
     return f"{parts.scheme}://{host}{f':{port}' if port else ''}{parts.path.rstrip('/')}"
 
 
-def _number(number: str) -> str:
-    if not (number.isascii() and number.isdecimal()):
+def number(text: str) -> str:
+    """``text``, for use in a path, if it is an id of an order or a webhook; else `StoreAnswer`."""
+    if not (text.isascii() and text.isdecimal()):
         raise StoreAnswer("an order's id is a number")
-    return number
+    return text

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from connectors.base import Names
-from connectors.events import CartSeen, Kind, Nothing, Observation, OrderGone, OrderSeen, Seen, StoreTrouble
+from connectors.events import CartSeen, ChoreKind, Kind, Nothing, Observation, OrderGone, OrderSeen, Seen, StoreTrouble
 from connectors.reading import Reader, parse
 from connectors.woocommerce.cart import read_cart
 from connectors.woocommerce.normalize import read_order
@@ -30,6 +30,7 @@ class WooCommerce:
     """Reads proven webhooks of WooCommerce. The webhook's token names the shop, so bodies claim nothing."""
 
     name = "woocommerce"
+    tells_refund_lines = False
 
     def kind(self, topic: str) -> str | None:
         """See `Connector.kind`; WooCommerce has no topic for a payment or a refund."""
@@ -38,6 +39,10 @@ class WooCommerce:
     def uses(self, topic: str) -> bool:
         """See `Connector.uses`; what concerns orders and carts, also where it only says that something happened."""
         return topic.startswith(("order.", "cart.", "action."))
+
+    def chore(self, topic: str) -> ChoreKind | None:
+        """See `Connector.chore`; WooCommerce's webhooks are about its content alone."""
+        return None
 
     def observe(self, topic: str, headers: Mapping[str, str], body: bytes, names: Names) -> Observation:
         """See `Connector.observe`."""
