@@ -8,6 +8,7 @@ from email.utils import parsedate_to_datetime
 
 from app.providers.base import Answer
 from app.providers.errors import DeliveryError, Refused, Unauthorized, Unavailable
+from app.providers.marks import mark
 from app.providers.texts import said
 
 LONGEST_WAIT = 86_400.0  #: seconds; more than that asked for in Retry-After is not believed
@@ -18,8 +19,8 @@ def classify(answer: Answer, *, who: str = "the provider") -> DeliveryError | No
     status = answer.status
     if status // 100 == 2:
         return None
-    words = said(answer) if status // 100 != 3 else "a redirect, which is not followed"
-    text = f"{who} answered {status}" + (f": {words}" if words else "")
+    words = said(answer) if status // 100 != 3 else mark("a redirect, which is not followed")
+    text = mark("{who} answered {status}").format(who=who, status=status) + (f": {words}" if words else "")
     if status in {401, 403}:
         return Unauthorized(text)
     if status in {408, 425, 429} or status >= 500:

@@ -16,6 +16,8 @@ from importlib.metadata import version as installed
 from typing import Any
 
 from app.providers.errors import DeliveryError, Unauthorized
+from app.providers.marks import mark
+from app.providers.payload_fields import CustomFields, PayloadField
 
 Payload = dict[str, Any]  #: JSON, as a mapping rendered it
 Facts = Mapping[str, Any]  #: JSON: event, shop, order, refund, cart, checkout, options, reversal
@@ -115,7 +117,7 @@ class Doubt:
     """A refusal that may only mean "this was applied before": what to ask, and what to send once if it was not."""
 
     probe: Probe
-    otherwise: Payload
+    otherwise: Callable[[], Payload]  #: asked for only then; may raise `NeedsMending`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +127,8 @@ class Action:
     title: str
     request: Callable[[Sequence[Payload], Settings], Request]  #: one call for 1 to ``batch`` payloads
     required: frozenset[str] = frozenset()  #: top-level payload fields; a payload without one is a mapping error
+    fields: Mapping[str, PayloadField] = field(default_factory=dict)  #: by path: what the provider documents
+    custom: tuple[CustomFields, ...] = ()  #: where it takes fields of any name
     batch: int = 1
     read: Callable[[Answer, Sequence[Payload]], list[Outcome]] = accept_2xx
     #: Called for answers that are no 2xx, before the general reading of the status; None leaves it to that.
@@ -141,7 +145,7 @@ class Action:
     #: After a lost answer of an action that is not repeatable: how to ask the provider; None: a person decides.
     resolve: Callable[[Payload, Settings], Probe | None] = lambda payload, settings: None
     #: Of a refused single payload: whether the refusal may mean that it had been applied; `http.call` asks by itself.
-    doubt: Callable[[Answer, Payload, Settings], Doubt | None] = lambda answer, payload, settings: None
+    doubt: Callable[[Answer, Payload, Settings], Doubt | None] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +172,11 @@ class Provider:
     def address(self, settings: Settings, configured: str | None = None) -> str:
         """The base address: ``configured`` (from the environment) wins over the merchant's choice of host."""
         return (configured or self.hosts.get(str(settings.get("host")), self.base_url)).rstrip("/")
+
+    @property
+    def further(self) -> int:
+        """Requests that a call may make beyond its first: a `Doubt` is asked about, and then it is sent once more."""
+        return 2 if any(action.doubt for action in self.actions.values()) else 0
 
     def setting(self, name: str) -> Setting:
         return next(each for each in self.settings if each.name == name)
@@ -203,11 +212,13 @@ def credential(settings: Settings, name: str, *, ascii_only: bool = True) -> str
     """The secret ``name``, trimmed; Unauthorized where it is missing or could not stand in a header."""
     value = str(settings.get(name) or "").strip()
     if not value:
-        raise Unauthorized(f"the setting {name} is empty")
+        raise Unauthorized(mark("the setting {name} is empty").format(name=name))
     if any(each.isspace() or not each.isprintable() for each in value) or (
         ascii_only and not set(value) <= _HEADER_SAFE
     ):
-        raise Unauthorized(f"the setting {name} holds characters that no such key has; enter it again")
+        raise Unauthorized(
+            mark("the setting {name} holds characters that no such key has; enter it again").format(name=name)
+        )
     return value
 
 

@@ -29,8 +29,10 @@ from app.providers.base import (
     credential,
 )
 from app.providers.errors import Refused, Unavailable
+from app.providers.esputnik_fields import CART, CONTACT, EVENT_CUSTOM, ORDER_EVENT, ORDERS, ORDERS_CUSTOM
 from app.providers.esputnik_settings import SETTINGS, STATUSES
 from app.providers.esputnik_state import DERIVED
+from app.providers.marks import mark
 from app.providers.money import amount, apart, goods, rounding
 from app.providers.texts import redact, short
 
@@ -80,7 +82,7 @@ def read_orders(answer: Answer, payloads: Sequence[Payload]) -> list[Outcome]:
     body = answer.json()
     if body is None and answer.truncated:  # only a long list of failures makes an answer so long
         if len(payloads) > 1:
-            raise Split("eSputnik's answer is too long to read")
+            raise Split(mark("eSputnik's answer is too long to read"))
         return [_failed(answer.text())]
     failed = body.get("failedOrders") if isinstance(body, dict) else None
     elements = failed if isinstance(failed, list) else [failed] if failed else []
@@ -93,7 +95,7 @@ def read_orders(answer: Answer, payloads: Sequence[Payload]) -> list[Outcome]:
     for element, text in zip(elements, texts, strict=True):
         at = next((n for n, each in enumerate(payloads) if _names(element, str(each["externalOrderId"]))), None)
         if at is None:
-            raise Split("eSputnik refused an order without naming it")
+            raise Split(mark("eSputnik refused an order without naming it"))
         outcomes[at] = _failed(text)
     return outcomes
 
@@ -115,10 +117,12 @@ def _failed(text: str) -> Refused:
 def refused(answer: Answer) -> Outcome | None:
     """A repeat is as good as the first; overload asks for longer pauses than elsewhere."""
     if answer.status == 409 or "duplicated request" in answer.text(2000).lower():
-        return Accepted(note="eSputnik had it already")
+        return Accepted(note=mark("eSputnik had it already"))
     if answer.status in {429, 500}:
         wait = retry_after(answer.headers)
-        return Unavailable(f"eSputnik answered {answer.status}", retry_after=WAIT if wait is None else wait)
+        return Unavailable(
+            mark("eSputnik answered {status}").format(status=answer.status), retry_after=WAIT if wait is None else wait
+        )
     return None
 
 
@@ -141,7 +145,9 @@ def check_order(payload: Payload, facts: Facts) -> list[str]:
     options = facts.get("options") or {}
     complaints = []
     if payload.get("status") not in STATUSES:
-        complaints.append(f"The status {payload.get('status')!r} is none that eSputnik knows.")
+        complaints.append(
+            mark("The status {status} is none that eSputnik knows.").format(status=repr(payload.get("status")))
+        )
     order = facts.get("order") or {}
     lines = payload.get("items", [])
     if options.get("item_cost", "unit_gross_paid") == "unit_gross_paid" and lines:
@@ -149,7 +155,9 @@ def check_order(payload: Payload, facts: Facts) -> list[str]:
         total = amount(payload.get("totalCost"))
         # Money given back without products leaves the lines as they were.
         if not amount(order.get("refunded")) or whole < total:
-            complaints += apart("Products and shipping against totalCost", whole, total, rounding(lines, places=6))
+            complaints += apart(
+                mark("Products and shipping against totalCost"), whole, total, rounding(lines, places=6)
+            )
     return complaints
 
 
@@ -166,6 +174,8 @@ ESPUTNIK = Provider(
             title="Bring an order up to date",
             request=post_orders,
             required=ORDER_FIELDS,
+            fields=ORDERS,
+            custom=ORDERS_CUSTOM,
             batch=150,
             read=read_orders,
             refused=refused,
@@ -179,6 +189,7 @@ ESPUTNIK = Provider(
             title="Create or update a contact",
             request=post_contact,
             required=frozenset({"channels"}),
+            fields=CONTACT,
             refused=refused,
             repeatable=True,
             adds_value=False,
@@ -187,6 +198,8 @@ ESPUTNIK = Provider(
             title="Bring an order up to date by an event",
             request=post_event,
             required=frozenset({"eventTypeKey", "params"}),
+            fields=ORDER_EVENT,
+            custom=EVENT_CUSTOM,
             refused=refused,
             repeatable=True,
             adds_value=False,
@@ -196,6 +209,8 @@ ESPUTNIK = Provider(
             title="Report a cart",
             request=post_event,
             required=frozenset({"eventTypeKey", "params"}),
+            fields=CART,
+            custom=EVENT_CUSTOM,
             refused=refused,
             repeatable=True,
             adds_value=False,

@@ -20,6 +20,8 @@ DELETED, PLACED = "order.deleted", "order.placed"
 def status_map(settings: Settings) -> Mapping[str, str]:
     """The merchant's table over ours, by words in lower case."""
     own = settings.get("status_map") or {}
+    if own == STATUS_MAP:
+        return STATUS_MAP
     return {**STATUS_MAP, **{str(word).lower(): str(status).upper() for word, status in own.items()}}
 
 

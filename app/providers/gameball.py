@@ -24,8 +24,10 @@ from app.providers.base import (
     credential,
 )
 from app.providers.gameball_answers import booking_refused, doubt_of, path, read_order, refused
+from app.providers.gameball_fields import EVENT, EVENT_CUSTOM, ORDER, ORDER_CUSTOM, REFUND
 from app.providers.gameball_settings import SETTINGS
 from app.providers.gameball_words import DERIVED
+from app.providers.marks import mark
 from app.providers.money import CENT, amount, apart
 
 
@@ -56,7 +58,7 @@ def hold(payload: Payload, facts: Facts, settings: Settings) -> str | None:
     order = str((facts.get("order") or {}).get("currency") or "").upper()
     if not account or not order or order == account:
         return None
-    return f"the order is in {order}, the Gameball account in {account}"
+    return mark("the order is in {order}, the Gameball account in {account}").format(order=order, account=account)
 
 
 def check_order(payload: Payload, facts: Facts) -> list[str]:
@@ -65,21 +67,21 @@ def check_order(payload: Payload, facts: Facts) -> list[str]:
     whole = sum((_line(each) for each in lines), amount(payload.get("totalShipping")))
     whole -= amount((facts.get("order") or {}).get("unassigned_discount"))
     paid = amount(payload.get("totalPaid"))
-    complaints = apart("Lines and shipping against totalPaid", whole, paid, CENT)
+    complaints = apart(mark("Lines and shipping against totalPaid"), whole, paid, CENT)
     before = amount(payload.get("totalPrice")) - amount(payload.get("totalDiscount"))
-    complaints += apart("totalPrice less totalDiscount against totalPaid", before, paid, CENT)
+    complaints += apart(mark("totalPrice less totalDiscount against totalPaid"), before, paid, CENT)
     if any(amount(each.get("price")) < 0 for each in lines):
-        complaints.append("A line has a negative price; Gameball drops such lines.")
+        complaints.append(mark("A line has a negative price; Gameball drops such lines."))
     return complaints
 
 
 def check_refund(payload: Payload, facts: Facts) -> list[str]:
     complaints = []
     if amount(payload.get("refundAmount")) > amount((facts.get("order") or {}).get("total")):
-        complaints.append("More is given back (refundAmount) than the order was worth.")
+        complaints.append(mark("More is given back (refundAmount) than the order was worth."))
     if (facts.get("reversal") or {}).get("estimated"):
         complaints.append(
-            "The shop did not say which products were given back: the lines are estimated from the amount."
+            mark("The shop did not say which products were given back: the lines are estimated from the amount.")
         )
     return complaints
 
@@ -99,7 +101,7 @@ def test(settings: Settings) -> Probe:
     return Probe(
         request=Request(method="GET", path=path(settings, "transactions"), params={"limit": "1"}),
         read=read,
-        note="Gameball took both keys. It does not say whether the API key is the test or the live one.",
+        note=mark("Gameball took both keys. It does not say whether the API key is the test or the live one."),
     )
 
 
@@ -114,6 +116,8 @@ GAMEBALL = Provider(
             title="Report a paid order",
             request=_post("orders"),
             required=frozenset({"customerId", "orderId", "orderDate", "totalPaid"}),
+            fields=ORDER,
+            custom=ORDER_CUSTOM,
             read=read_order,
             refused=booking_refused,
             repeatable=True,
@@ -129,6 +133,7 @@ GAMEBALL = Provider(
             required=frozenset(
                 {"customerId", "refundTransactionId", "reverseTransactionId", "transactionTime", "refundAmount"}
             ),
+            fields=REFUND,
             refused=booking_refused,
             repeatable=True,
             adds_value=False,
@@ -141,6 +146,8 @@ GAMEBALL = Provider(
             title="Report a cart or a checkout",
             request=post_event,
             required=frozenset({"customerId", "event", "metadata"}),
+            fields=EVENT,
+            custom=EVENT_CUSTOM,
             refused=refused,
         ),
         "nothing": NOTHING,

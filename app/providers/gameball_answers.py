@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from urllib.parse import quote
 
 from app.providers.base import Accepted, Answer, Doubt, Outcome, Payload, Probe, Request, Settings
-from app.providers.errors import Refused, Unauthorized, Unavailable
+from app.providers.errors import NeedsMending, Refused, Unauthorized, Unavailable
+from app.providers.marks import mark
 from app.providers.money import amount
 from app.providers.texts import said
 
@@ -20,20 +21,20 @@ _REFUSED = frozenset(
     {2000, 3000, 3001, 3003, 3009, 3011, 3016, 4004, 6000, 6001, 7000, 7001, 7004, 9000, 9002, 9003, 9007, 9008}
 )
 _MEANINGS = {
-    1000: "the API key is wrong",
-    1001: "the secret key is wrong or missing",
-    1002: "the keys lack the right to do this",
-    3009: "the customer is inactive",
-    3011: "a limit of the account is reached",
-    6000: "Gameball is switched off for this account",
-    6001: "cashback is switched off for this account",
-    7001: "the customer id exists already",
-    7004: "the guest id exists already",
-    8000: "the account's plan lacks this feature",
-    9000: "the transaction cannot be reversed",
-    9005: "the order to reverse is not known to Gameball",
-    9007: "the time is not acceptable",
-    9008: "there are no points to reverse",
+    1000: mark("the API key is wrong"),
+    1001: mark("the secret key is wrong or missing"),
+    1002: mark("the keys lack the right to do this"),
+    3009: mark("the customer is inactive"),
+    3011: mark("a limit of the account is reached"),
+    6000: mark("Gameball is switched off for this account"),
+    6001: mark("cashback is switched off for this account"),
+    7001: mark("the customer id exists already"),
+    7004: mark("the guest id exists already"),
+    8000: mark("the account's plan lacks this feature"),
+    9000: mark("the transaction cannot be reversed"),
+    9005: mark("the order to reverse is not known to Gameball"),
+    9007: mark("the time is not acceptable"),
+    9008: mark("there are no points to reverse"),
 }
 
 
@@ -46,7 +47,13 @@ def read_order(answer: Answer, payloads: Sequence[Payload]) -> list[Outcome]:
     if not isinstance(body, dict) or "rewardedPoints" not in body:
         return [Accepted()]
     points = amount(body["rewardedPoints"])
-    return [Accepted(note=f"{points.normalize():f} points" if points else "accepted, no points")]
+    return [
+        Accepted(
+            note=mark("{points} points").format(points=f"{points.normalize():f}")
+            if points
+            else mark("accepted, no points")
+        )
+    ]
 
 
 def _code(answer: Answer) -> int | None:
@@ -61,11 +68,13 @@ def refused(answer: Answer) -> Outcome | None:
     code = _code(answer)
     if code is None:
         return None
-    text = f"Gameball answered {answer.status}, code {code}: {_MEANINGS.get(code) or said(answer)}"
+    text = mark("Gameball answered {status}, code {code}: {meaning}").format(
+        status=answer.status, code=code, meaning=_MEANINGS.get(code) or said(answer)
+    )
     if code in _ACCOUNT:
         return Unauthorized(text)
     if code == 2001:
-        return Unavailable("another request for this customer is running", retry_after=2.0)
+        return Unavailable(mark("another request for this customer is running"), retry_after=2.0)
     if code in {4000, 4500}:
         return Unavailable(text, attempts=3)
     if code == 9005:
@@ -76,7 +85,7 @@ def refused(answer: Answer) -> Outcome | None:
 def booking_refused(answer: Answer) -> Outcome | None:
     """Orders and refunds carry their own ids: a second arrival is refused, which proves the first."""
     if _code(answer) in _APPLIED:
-        return Accepted(note="already applied")
+        return Accepted(note=mark("already applied"))
     return refused(answer)
 
 
@@ -91,7 +100,7 @@ def doubt_of(order: str, ours: str, time: str) -> Callable[[Answer, Payload, Set
             return None
         return Doubt(
             probe=transactions_of(str(payload[order]), str(payload[ours]), settings),
-            otherwise={**payload, time: later(str(payload[time]))},
+            otherwise=lambda: {**payload, time: later(time, payload)},
         )
 
     return doubt
@@ -112,7 +121,13 @@ def transactions_of(order_id: str, transaction_id: str, settings: Settings) -> P
     return Probe(request=Request(method="GET", path=where), read=read)
 
 
-def later(time: str) -> str:
-    """``time`` moved by a millisecond."""
-    moment = datetime.fromisoformat(time.replace("Z", "+00:00")) + timedelta(milliseconds=1)
+def later(name: str, payload: Payload) -> str:
+    """The time under ``name`` moved by a millisecond; `NeedsMending` where a merchant's own mapping made none of it."""
+    try:
+        moment = datetime.fromisoformat(str(payload[name]).replace("Z", "+00:00")) + timedelta(milliseconds=1)
+    except (ValueError, OverflowError):
+        raise NeedsMending(
+            f"Gameball has another transaction of this very moment, and {name} is no time that can be moved on: "
+            "change it in the mapping to a time such as 2026-03-02T09:15:30.000Z"
+        ) from None
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -13,6 +13,7 @@ from urllib.parse import urlencode, urlsplit
 
 import requests
 import urllib3.exceptions
+from urllib3 import BaseHTTPResponse
 
 from app.providers.answers import classify, retry_after
 from app.providers.base import (
@@ -29,19 +30,21 @@ from app.providers.base import (
     version,
 )
 from app.providers.errors import AnswerLost, DeliveryError, Refused, Unauthorized, Unavailable
+from app.providers.marks import mark
 from app.providers.texts import redact, said, short
-from app.providers.wire import Exchange, Session, arm, exchange
+from app.providers.transports import TRANSPORTS, Pooled, opened
+from app.providers.wire import Exchange, exchange
 
 LARGEST_ANSWER = 64 * 1024
 CONNECT = 5.0  #: seconds
-__all__ = ["call", "classify", "describe", "new_session", "probe", "retry_after", "send"]
+__all__ = ["TRANSPORTS", "Pooled", "call", "classify", "describe", "new_session", "probe", "retry_after", "send"]
 
 SPLITTABLE = frozenset({400, 404, 409, 413, 422})  #: refusals of a batch that one of its items may have caused
 
 
-def new_session() -> requests.Session:
+def new_session(transport: str = "requests") -> Pooled:
     """A pooled session: one per provider and thread; carries no cookies and nothing of the environment."""
-    return Session()
+    return TRANSPORTS[transport]()
 
 
 def call(
@@ -51,7 +54,7 @@ def call(
     settings: Settings,
     *,
     base_url: str,
-    session: requests.Session,
+    session: Pooled,
     allow_private: bool = False,
     seen: list[Answer] | None = None,
 ) -> list[Outcome]:
@@ -79,15 +82,18 @@ def call(
         return answer
 
     answer = ask(action.request(payloads, settings))
-    if answer.status // 100 != 2 and len(payloads) == 1:
+    if action.doubt and answer.status // 100 != 2 and len(payloads) == 1:
         doubt = action.doubt(answer, payloads[0], settings)
         if doubt is not None:
             verdict = doubt.probe.read(ask(doubt.probe.request))
             if verdict == "applied":
-                return [Accepted(note="already applied")]
+                return [Accepted(note=mark("already applied"))]
             if verdict != "absent":
-                raise Unavailable(f"{provider.title} refused it as a repeat, and asking did not tell", attempts=5)
-            payloads = [doubt.otherwise]
+                raise Unavailable(
+                    mark("{title} refused it as a repeat, and asking did not tell").format(title=provider.title),
+                    attempts=5,
+                )
+            payloads = [doubt.otherwise()]
             answer = ask(action.request(payloads, settings))
     return _outcomes(provider, action, payloads, answer)
 
@@ -96,7 +102,9 @@ def _outcomes(provider: Provider, action: Action, payloads: Sequence[Payload], a
     if answer.status // 100 == 2:
         if _is_page(answer):
             # Somebody in between answered: a proxy, a parking or maintenance page. Whether it was passed on, who knows.
-            raise AnswerLost(f"{provider.title} answered with a web page instead of its own words")
+            raise AnswerLost(
+                mark("{title} answered with a web page instead of its own words").format(title=provider.title)
+            )
         outcomes = action.read(answer, payloads)
         if len(outcomes) != len(payloads):
             raise AssertionError(f"{provider.name}: {len(outcomes)} outcomes for {len(payloads)} payloads")
@@ -121,7 +129,7 @@ def probe(
     settings: Settings,
     *,
     base_url: str,
-    session: requests.Session,
+    session: Pooled,
     allow_private: bool = False,
     seen: list[Answer] | None = None,
 ) -> str:
@@ -147,7 +155,7 @@ def send(
     settings: Settings,
     *,
     base_url: str,
-    session: requests.Session,
+    session: Pooled,
     allow_private: bool = False,
     fresh: bool = False,
 ) -> Answer:
@@ -164,18 +172,12 @@ def send(
     """
     url = _url(base_url, request, allow_private=allow_private)
     body = None if request.json is None else _json(request.json)
-    prepared = requests.PreparedRequest()
-    prepared.prepare(request.method, url, headers=_headers(provider, request, settings, body), data=body)
-    arm(session)
+    headers = _headers(provider, request, settings, body)
+    timeout = (min(CONNECT, request.timeout), request.timeout)
     with exchange(seconds=request.timeout, allow_private=allow_private, fresh=fresh) as current:
         try:
-            response = session.send(
-                prepared, stream=True, allow_redirects=False, timeout=(min(CONNECT, request.timeout), request.timeout)
-            )
-            try:
+            with opened(session, request.method, url, headers, body, timeout) as response:
                 return _answer(response)
-            finally:
-                response.close()
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise _trouble(provider, current, error) from None
 
@@ -184,8 +186,8 @@ def _trouble(provider: Provider, current: Exchange, error: Exception) -> Deliver
     """The text names the kind of trouble only: the library's own texts hold addresses and headers."""
     words = f"{provider.title}: {current.reason or _kind(error)}"
     if not current.sent:
-        return Unavailable(f"{words}; nothing was sent")
-    return AnswerLost(f"{words}; it was sent, but no whole answer came")
+        return Unavailable(mark("{words}; nothing was sent").format(words=words))
+    return AnswerLost(mark("{words}; it was sent, but no whole answer came").format(words=words))
 
 
 def _kind(error: BaseException) -> str:
@@ -201,37 +203,37 @@ def _kind(error: BaseException) -> str:
 
 
 _KINDS = {
-    "ConnectTimeoutError": "no connection in time",
-    "NameResolutionError": "its name could not be resolved",
-    "NewConnectionError": "no connection",
-    "ConnectionRefusedError": "the connection was refused",
-    "ConnectionResetError": "the connection was reset",
-    "BrokenPipeError": "the connection was reset",
-    "RemoteDisconnected": "the connection was closed without an answer",
-    "IncompleteRead": "the answer broke off",
-    "ReadTimeoutError": "no answer in time",
-    "TimeoutError": "no answer in time",
-    "SSLCertVerificationError": "its certificate could not be verified",
-    "SSLError": "no secure connection",
+    "ConnectTimeoutError": mark("no connection in time"),
+    "NameResolutionError": mark("its name could not be resolved"),
+    "NewConnectionError": mark("no connection"),
+    "ConnectionRefusedError": mark("the connection was refused"),
+    "ConnectionResetError": mark("the connection was reset"),
+    "BrokenPipeError": mark("the connection was reset"),
+    "RemoteDisconnected": mark("the connection was closed without an answer"),
+    "IncompleteRead": mark("the answer broke off"),
+    "ReadTimeoutError": mark("no answer in time"),
+    "TimeoutError": mark("no answer in time"),
+    "SSLCertVerificationError": mark("its certificate could not be verified"),
+    "SSLError": mark("no secure connection"),
 }
 
 
-def _answer(response: requests.Response) -> Answer:
+def _answer(response: BaseHTTPResponse) -> Answer:
     body = b""
     truncated = False
     try:
         while len(body) <= LARGEST_ANSWER:
-            part = response.raw.read(LARGEST_ANSWER + 1 - len(body), decode_content=True)
+            part = response.read(LARGEST_ANSWER + 1 - len(body), decode_content=True)
             if not part:
                 break
             body += part
         truncated = len(body) > LARGEST_ANSWER
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError):
-        if response.status_code // 100 == 2:
+        if response.status // 100 == 2:
             raise  # what the body would have said may matter
         truncated = True
     headers = {name.lower(): value for name, value in response.headers.items()}
-    return Answer(status=response.status_code, headers=headers, body=body[:LARGEST_ANSWER], truncated=truncated)
+    return Answer(status=response.status, headers=headers, body=body[:LARGEST_ANSWER], truncated=truncated)
 
 
 def _url(base_url: str, request: Request, *, allow_private: bool) -> str:

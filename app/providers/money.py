@@ -6,8 +6,11 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from app.providers.marks import mark
+
 ZERO = Decimal(0)
 CENT = Decimal("0.01")
+DIGITS = 30  #: before the point; a number of more is nonsense, and its products would be none
 
 
 def amount(value: Any) -> Decimal:
@@ -16,7 +19,7 @@ def amount(value: Any) -> Decimal:
         number = Decimal(str(value if value is not None else 0))
     except InvalidOperation:
         return ZERO
-    return number if number.is_finite() else ZERO
+    return number if number.is_finite() and number.adjusted() < DIGITS else ZERO
 
 
 def goods(lines: Iterable[Mapping[str, Any]], price: str) -> Decimal:
@@ -41,7 +44,11 @@ def apart(what: str, left: Decimal, right: Decimal, tolerance: Decimal) -> list[
     """A complaint where the two differ by more than ``tolerance``."""
     if abs(left - right) <= tolerance:
         return []
-    return [f"{what}: {_plain(left)} against {_plain(right)}, {_plain(abs(left - right))} apart."]
+    return [
+        mark("{what}: {one} against {other}, {apart} apart.").format(
+            what=what, one=_plain(left), other=_plain(right), apart=_plain(abs(left - right))
+        )
+    ]
 
 
 def _plain(value: Decimal) -> str:

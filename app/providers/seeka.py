@@ -26,7 +26,9 @@ from app.providers.base import (
     version,
 )
 from app.providers.choices import DERIVED, POS_ORDERS, TEST_ORDERS, TRIGGER, TRIGGER_STATUS, order_of, unit_price
+from app.providers.marks import mark
 from app.providers.money import amount, apart, beside_products, goods, rounding
+from app.providers.seeka_fields import ACTIVITY
 
 INGEST = "/ingest"
 
@@ -46,7 +48,11 @@ def ingest(payloads: Sequence[Payload], settings: Settings) -> Request:
 
 def read(answer: Answer, payloads: Sequence[Payload]) -> list[Outcome]:
     """202 is the documented answer and means queued; another 2xx is taken, with a remark."""
-    note = "queued by Seeka" if answer.status == 202 else f"answered {answer.status} where 202 is documented"
+    note = (
+        mark("queued by Seeka")
+        if answer.status == 202
+        else mark("answered {status} where 202 is documented").format(status=answer.status)
+    )
     return [Accepted(note=note)] * len(payloads)
 
 
@@ -57,7 +63,7 @@ def test(settings: Settings) -> Probe:
     return Probe(
         request=Request(method="POST", path=INGEST, json={"data": []}),
         read=verdict,
-        note="Seeka did not reject the credentials; it may check them only later.",
+        note=mark("Seeka did not reject the credentials; it may check them only later."),
     )
 
 
@@ -67,12 +73,12 @@ def check(payload: Payload, facts: Facts) -> list[str]:
     total = amount(commerce.get("totalPrice"))
     complaints = []
     if amount(commerce.get("totalTax")) > total:
-        complaints.append("The tax (totalTax) is more than the total (totalPrice).")
+        complaints.append(mark("The tax (totalTax) is more than the total (totalPrice)."))
     if (facts.get("options") or {}).get("unit_price", PAID) == PAID:
         lines = commerce.get("products", [])
         whole = goods(lines, "unitPrice") + amount(commerce.get("totalShippingPrice"))
         whole += beside_products(facts.get("order") or {})
-        complaints += apart("Products and shipping against totalPrice", whole, total, rounding(lines))
+        complaints += apart(mark("Products and shipping against totalPrice"), whole, total, rounding(lines))
     return complaints
 
 
@@ -168,6 +174,7 @@ SEEKA = Provider(
             title="Report an order",
             request=ingest,
             required=frozenset({"id", "payload"}),
+            fields=ACTIVITY,
             batch=20,
             read=read,
             repeatable=True,
@@ -179,6 +186,7 @@ SEEKA = Provider(
             title="Report money given back",
             request=ingest,
             required=frozenset({"id", "payload"}),
+            fields=ACTIVITY,
             batch=20,
             read=read,
             repeatable=True,
@@ -189,6 +197,7 @@ SEEKA = Provider(
             title="Report a cart or a checkout",
             request=ingest,
             required=frozenset({"id", "payload"}),
+            fields=ACTIVITY,
             batch=20,
             read=read,
             repeatable=True,

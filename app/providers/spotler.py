@@ -30,7 +30,9 @@ from app.providers.base import (
 )
 from app.providers.choices import DERIVED, POS_ORDERS, TEST_ORDERS, TRIGGER, TRIGGER_STATUS, item_id, unit_price
 from app.providers.errors import Refused, Unauthorized
+from app.providers.marks import mark
 from app.providers.money import CENT, amount, apart, beside_products, goods, rounding
+from app.providers.spotler_fields import CART, CUSTOM, PURCHASE, REFUND
 from app.providers.texts import redact, short
 
 TRACK = "/track"
@@ -119,7 +121,7 @@ def test(settings: Settings) -> Probe:
     return Probe(
         request=Request(method="POST", path=TRACK, json={"events": []}),
         read=verdict,
-        note="Spotler Activate did not reject the credentials for an empty list of events.",
+        note=mark("Spotler Activate did not reject the credentials for an empty list of events."),
     )
 
 
@@ -131,10 +133,10 @@ def check(payload: Payload, facts: Facts) -> list[str]:
     if (facts.get("options") or {}).get("unit_price", PAID) == PAID and "totalvalue" in payload:
         whole = goods(lines, "price") + amount(order.get("shipping_gross")) + beside_products(order)
         total = amount(payload["totalvalue"])
-        complaints += apart("Products and shipping against totalvalue", whole, total, rounding(lines) + CENT)
+        complaints += apart(mark("Products and shipping against totalvalue"), whole, total, rounding(lines) + CENT)
     products = [each for each in order.get("lines", []) if each.get("kind") == "product"]
     if _item_id(facts) == "sku" and not all(each.get("sku") for each in products):
-        complaints.append("A product without SKU was named by its id; Activate matches products by SKU.")
+        complaints.append(mark("A product without SKU was named by its id; Activate matches products by SKU."))
     return complaints
 
 
@@ -243,6 +245,8 @@ SPOTLER = Provider(
             title="Report a purchase",
             request=track,
             required=frozenset({"event", "orderid", "products"}),
+            fields=PURCHASE,
+            custom=CUSTOM,
             batch=50,
             read=read,
             refused=refused,
@@ -255,6 +259,8 @@ SPOTLER = Provider(
             title="Report money given back",
             request=track,
             required=frozenset({"event", "orderid"}),
+            fields=REFUND,
+            custom=CUSTOM,
             read=read,
             refused=refused,
             reverses="purchase",
@@ -263,6 +269,8 @@ SPOTLER = Provider(
             title="Report a cart or a checkout",
             request=track,
             required=frozenset({"event", "products"}),
+            fields=CART,
+            custom=CUSTOM,
             read=read,
             refused=refused,
         ),

@@ -27,6 +27,8 @@ from app.providers.base import (
 )
 from app.providers.choices import DERIVED, TEST_ORDERS, TRIGGER, TRIGGER_STATUS, item_id, unit_price
 from app.providers.errors import Unavailable
+from app.providers.marks import mark
+from app.providers.sprii_fields import ORDER
 
 TIMEOUT = 10.0  #: seconds; assumed
 NOT_MATCHED_RETRY = 30.0  #: seconds; Sprii may still be creating the checkout that the number belongs to
@@ -43,7 +45,7 @@ def process_orders(payloads: Sequence[Payload], settings: Settings) -> Request:
 def order_refused(answer: Answer) -> Outcome | None:
     if answer.status != 404:
         return None
-    text = "not matched: Sprii does not know this Sprii order number, or its checkout is closed"
+    text = mark("not matched: Sprii does not know this Sprii order number, or its checkout is closed")
     return Unavailable(text, retry_after=NOT_MATCHED_RETRY, attempts=2)
 
 
@@ -61,7 +63,7 @@ def ask_for(payload: Payload, settings: Settings) -> Probe | None:
         return "applied" if ours else "unknown"
 
     return Probe(
-        request=_order(str(payload["spriiOrderNumber"])), read=read, note="read back by its Sprii order number"
+        request=_order(str(payload["spriiOrderNumber"])), read=read, note=mark("read back by its Sprii order number")
     )
 
 
@@ -72,7 +74,7 @@ def test(settings: Settings) -> Probe:
     return Probe(
         request=_order("connection-test"),
         read=read,
-        note="Sprii took the key for a reading call; it has no call that tests reporting.",
+        note=mark("Sprii took the key for a reading call; it has no call that tests reporting."),
     )
 
 
@@ -85,7 +87,11 @@ def check(payload: Payload, facts: Facts) -> list[str]:
     others = ((facts.get("order") or {}).get("sprii") or {}).get("others") or []
     if not others:
         return []
-    return [f"The order carries {len(others) + 1} different Sprii order numbers; the first place looked at was used."]
+    return [
+        mark("The order carries {number} different Sprii order numbers; the first place looked at was used.").format(
+            number=len(others) + 1
+        )
+    ]
 
 
 SPRII = Provider(
@@ -114,6 +120,7 @@ SPRII = Provider(
             title="Report an order",
             request=process_orders,
             required=frozenset({"spriiOrderNumber", "id", "orderTotal", "items"}),
+            fields=ORDER,
             refused=order_refused,
             once=True,
             check=check,

@@ -32,7 +32,8 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
 
 
 def short(text: str, longest: int = 200) -> str:
-    """One line of plain text."""
+    """One line of plain text, without halves of surrogate pairs, which no database takes."""
+    text = text.encode("utf-8", "replace").decode()
     text = _BLANK.sub(" ", _TAG.sub(" ", _SCRIPT.sub(" ", text))).strip()
     return text if len(text) <= longest else text[: longest - 1].rstrip() + "…"
 

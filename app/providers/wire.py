@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cache
 from http.client import HTTPResponse, RemoteDisconnected
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
@@ -28,6 +29,8 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 from urllib3.poolmanager import PoolManager
 from urllib3.util.ssl_ import create_urllib3_context
+
+from app.providers.marks import mark
 
 IDLE = 4.0  #: seconds that a kept connection is trusted; common servers close theirs after 5 or more
 POOL = 16
@@ -46,7 +49,7 @@ class Exchange:
     def left(self) -> float:
         left = self.deadline - time.monotonic()
         if left <= 0:
-            self.reason = "it took longer than allowed"
+            self.reason = mark("it took longer than allowed")
             raise TimeoutError("deadline")
         return left
 
@@ -148,13 +151,13 @@ def _connect(connection: HTTPConnection) -> socket.socket:
     try:
         addresses = resolve(connection._dns_host, connection.port, until - time.monotonic())
     except TimeoutError:
-        raise ConnectTimeoutError(connection, "resolving the name took too long") from None
+        raise ConnectTimeoutError(connection, mark("resolving the name took too long")) from None
     except socket.gaierror as error:
         raise NameResolutionError(connection.host, connection, error) from None
     problem: Exception | None = None
     for place, (family, kind, protocol, _, address) in enumerate(addresses):
         if not current.allow_private and not is_public(str(address[0])):
-            current.reason = "its name leads to an address that is not public"
+            current.reason = mark("its name leads to an address that is not public")
             continue
         left = until - time.monotonic()
         if left <= 0:
@@ -173,7 +176,7 @@ def _connect(connection: HTTPConnection) -> socket.socket:
         current.reason = None
         return sock
     if problem is None or isinstance(problem, TimeoutError):
-        raise ConnectTimeoutError(connection, "no connection in time")
+        raise ConnectTimeoutError(connection, mark("no connection in time"))
     raise NewConnectionError(connection, type(problem).__name__)
 
 
@@ -276,17 +279,31 @@ class _SecurePool(HTTPSConnectionPool):
         super()._put_conn(conn)
 
 
+def pool_manager(*, num_pools: int = POOL, maxsize: int = POOL, **more: Any) -> PoolManager:
+    """Pools whose connections keep this module's rules."""
+    pools = PoolManager(num_pools=num_pools, maxsize=maxsize, ssl_context=_tls(certifi.where()), **more)
+    pools.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+    return pools
+
+
 class Adapter(HTTPAdapter):
     """`requests` on the connections of this module; never retries, never uses a proxy."""
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **pool_kwargs: Any) -> None:
-        context = create_urllib3_context()
-        context.sslsocket_class = _TimedTLS
-        context.load_verify_locations(certifi.where())
-        self.poolmanager = PoolManager(
-            num_pools=connections, maxsize=maxsize, block=block, ssl_context=context, **pool_kwargs
-        )
-        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+        self.poolmanager = pool_manager(num_pools=connections, maxsize=maxsize, block=block, **pool_kwargs)
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        """The context knows the authorities; `requests` would have them read from disk for each connection."""
+        conn.cert_reqs = "CERT_REQUIRED"
+
+
+@cache
+def _tls(authorities: str) -> ssl.SSLContext:
+    """One for all sessions, of which some live for a single question: reading the authorities takes long."""
+    context = create_urllib3_context()
+    context.sslsocket_class = _TimedTLS
+    context.load_verify_locations(authorities)
+    return context
 
 
 class Session(requests.Session):
