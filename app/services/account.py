@@ -7,149 +7,185 @@ leaves it either untouched or done.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from collections import defaultdict
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from typing import cast
 
-from sqlalchemy import literal_column, select, update
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.orm import Session, undefer
+from sqlalchemy import Table, bindparam, literal_column, select, update
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.orm import Session
 
-from app.db import Database
-from app.metrics import EVENTS, STORE_LAG
-from app.models import Connection, Event, EventState, Ledger, Shop, Webhook, WebhookState
-from app.services import finding, ledger
-from app.services.ledger import Change, Verdict
-from app.services.packing import decompress, pack, unpack
+from app.db import Database, lies_in_the_data
+from app.models import Event, EventState, Shop, Webhook, WebhookState
+from app.services import observe, page, traces
+from app.services.books import Books
+from app.services.observe import Read
+from app.services.page import Page
 from app.services.route import Router
-from connectors.base import Names
-from connectors.errors import Unreadable
-from connectors.events import (
-    CART_KNOWLEDGE,
-    IDENTITY,
-    CartSeen,
-    CheckoutSeen,
-    Chore,
-    FulfilmentSeen,
-    Kind,
-    Nothing,
-    Observation,
-    OrderGone,
-    OrderSeen,
-    RefundSeen,
-    StoreTrouble,
-    facts,
-    time_text,
-)
-from connectors.registry import CONNECTORS
+from app.services.said import mark
+from connectors.events import Chore
 
 log = logging.getLogger(__name__)
 
-BATCH = 10  #: webhooks in a transaction; on SQLite others wait to be stored meanwhile
-RECONCILED = "reconcile:"  #: begins the key of what we asked a store for; no request from outside can have it
-
-Facts = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """A webhook, read but not yet accounted for."""
-
-    webhook: Webhook
-    shop: Shop | None
-    observation: Observation | None
-    error: str | None = None
+BATCH = 10  #: webhooks of a shop in a round
+SHOPS = 10  #: whose webhooks are read together
+TOGETHER = 20  #: webhooks in a transaction; on SQLite others wait to be stored meanwhile
+TRIES = 3  #: where another worker is at the same rows
 
 
 class Accountant:
-    """Works off stored webhooks in the order of their arrival."""
+    """Works off stored webhooks, those of one shop in the order of their arrival."""
 
-    def __init__(self, db: Database, router: Router, complete: Callable[[list[Read]], list[Read]] = list) -> None:
-        """``complete`` adds to what was read what only another question to a store tells; no session is open then."""
+    def __init__(
+        self,
+        db: Database,
+        router: Router,
+        complete: Callable[[list[Read]], list[Read]] = list,
+        away: Callable[[], Collection[int]] = frozenset,
+    ) -> None:
+        """
+        Args:
+            complete: adds to what was read what only another question to a store tells, and leaves out what waits for
+                an answer; no session is open then.
+            away: the shops of which something waits so; their webhooks stay as they are until it is here.
+        """
         self._db = db
         self._router = router
         self._complete = complete
+        self._away = away
+        self.on_owed: Callable[[set[int]], None] = lambda destinations: None
 
-    def work(self, limit: int = BATCH) -> int:
-        """Account for up to ``limit`` webhooks; return how many there were."""
-        reads = self._complete(self._read(limit))
-        if not reads:
-            return 0
+    def work(self) -> int:
+        """Account for some webhooks of every shop that has any; return how many were read."""
+        with self._db.read() as session:
+            shops = list(session.scalars(observe.WAITING))
+        away = self._away()
+        shops = [shop_id for shop_id in shops if shop_id not in away]
+        return sum(self._work_apart(shops[start : start + SHOPS]) for start in range(0, len(shops), SHOPS))
+
+    def _work_apart(self, shop_ids: Sequence[int | None]) -> int:
+        """Where one of these shops cannot be worked for, the others go on."""
         try:
-            self._write(reads)
-        except (OperationalError, InterfaceError):
-            raise
-        except Exception:
-            log.exception("a batch of %d webhooks failed; going one by one", len(reads))
-            for each in reads:
-                self._write_alone(each)
-        return len(reads)
+            return self._work_for(shop_ids)
+        except Exception as error:
+            if not lies_in_the_data(error):
+                raise
+            if len(shop_ids) > 1:
+                return sum(self._work_apart([shop_id]) for shop_id in shop_ids)
+            log.exception("webhooks could not be accounted for; trying again", extra={"shop": shop_ids[0]})
+            return 0
 
-    def _read(self, limit: int) -> list[Read]:
+    def _work_for(self, shop_ids: Sequence[int | None]) -> int:
+        """Account for the next webhooks of these shops, or (None) of those whose bodies have to tell theirs.
+
+        One worker at a time is at a shop: two would get into each other's way over its orders.
+        """
+        with self._db.turns([shop_id or 0 for shop_id in shop_ids]) as ours:
+            return self._account([shop_id for shop_id in shop_ids if (shop_id or 0) in ours])
+
+    def _account(self, shop_ids: Sequence[int | None]) -> int:
+        found = self._read(shop_ids)
+        reads = self._complete(found)
+        for start in range(0, len(reads), TOGETHER):
+            self._settle(reads[start : start + TOGETHER])
+        return len(found)
+
+    def _read(self, shop_ids: Sequence[int | None]) -> list[Read]:
         """Parse outside of any transaction: it is the larger part of the work and needs no lock."""
         with self._db.read() as session:
-            pending = Webhook.state == literal_column(f"'{WebhookState.PENDING}'")
-            wanted = select(Webhook).where(pending).order_by(Webhook.id).limit(limit)
-            webhooks = session.scalars(wanted.options(undefer(Webhook.body))).all()
-            shops = _shops(session, webhooks)
-            return [self._observe(session, webhook, shops.get(webhook.shop_id or 0)) for webhook in webhooks]
+            return observe.observe(session, shop_ids, BATCH)
 
-    def _observe(self, session: Session, webhook: Webhook, shop: Shop | None) -> Read:
+    def _settle(self, reads: Sequence[Read]) -> None:
+        """Write all of them together; where one stands in the others' way, each by itself."""
         try:
-            observation = CONNECTORS[webhook.platform].observe(
-                webhook.topic, webhook.headers, decompress(webhook.body), names_of(shop)
-            )
-        except Unreadable as error:
-            return Read(webhook, shop, None, str(error))
-        except Exception as error:  # a bug of ours: the webhook is kept and shown, the others go on
-            log.exception("webhook %s could not be read", webhook.id)
-            return Read(webhook, shop, None, f"internal error while reading ({type(error).__name__}); the body is kept")
-        if shop is None and observation.claim.domain:
-            wanted = select(Shop).where(Shop.platform == webhook.platform, Shop.domain == observation.claim.domain)
-            shop = session.scalar(wanted)
-        return Read(webhook, shop, observation)
+            self._write(reads)
+        except Exception as error:
+            if not (_raced(error) or lies_in_the_data(error)):
+                raise  # the database is in trouble, not a webhook: all of them stay pending
+            log.warning("a batch of %d webhooks failed; going one by one", len(reads), exc_info=error)
+            for each in reads:
+                self._write_alone(each)
+
+    def _write_alone(self, read: Read) -> None:
+        for left in reversed(range(TRIES)):
+            try:
+                return self._write([self._anew(read)])
+            except Exception as error:
+                if left and _raced(error):
+                    continue  # the other worker has committed by now, and its rows are found
+                if not lies_in_the_data(error):
+                    raise
+                log.exception("webhook %s could not be accounted for", read.webhook.id, extra=read.webhook.ids)
+                text = f"internal error while accounting ({type(error).__name__}); the body is kept"
+                return self._write([Read(read.webhook, read.shop, None, text)])
+
+    def _anew(self, read: Read) -> Read:
+        """With its shop as it stands: what a transaction that failed learnt of it was never written."""
+        if read.shop is None:
+            return read
+        with self._db.read() as session:
+            return replace(read, shop=session.get(Shop, read.shop.id))
 
     def _write(self, reads: Sequence[Read]) -> None:
         with self._db.write() as session:
-            for each in reads:
-                if self._claimed(session, each.webhook, each):
-                    self._enter(session, each)
+            books = Books(session, self._router)
+            ours = _claimed(session, reads)
+            books.hold(key for each in ours for key in page.keys(each))
+            for each in ours:
+                self._enter(books, each)
+            books.close()
+        books.count()
+        traces.accounted(each.webhook for each in ours)
+        if owed := session.info.get("owed"):
+            self.on_owed(owed)
 
-    def _enter(self, session: Session, read: Read) -> None:
+    def _enter(self, books: Books, read: Read) -> None:
         if read.observation is None:
-            _note(session, read, EventState.ERROR, read.error)
-        elif (foreign := _foreign(read)) is not None:
-            log.warning("webhook %s is quarantined: %s", read.webhook.id, foreign)
-            _note(session, read, EventState.QUARANTINED, foreign)
+            books.note(read, EventState.ERROR, read.error)
+        elif (foreign := read.foreign) is not None:
+            log.warning("webhook %s is quarantined: %s", read.webhook.id, foreign, extra=read.webhook.ids)
+            books.note(read, EventState.QUARANTINED, foreign)
         elif read.shop is None:
-            _note(session, read, EventState.ERROR, "names no shop that is installed here")
+            books.note(read, EventState.ERROR, mark("names no shop that is installed here"))
         else:
-            _Page(session, self._router, read, read.shop).take(read.observation)
+            Page(books, self._router, read, read.shop).take(read.observation)
 
-    def _claimed(self, session: Session, webhook: Webhook, read: Read) -> bool:
-        """Mark the webhook done; False where another worker did so first."""
-        state = WebhookState.DONE
-        if read.observation and isinstance(read.observation.seen, Chore):
-            state = WebhookState.TODO
-        shop_id = read.shop.id if read.shop else None
-        changed = session.execute(
-            update(Webhook)
-            .where(Webhook.id == webhook.id, Webhook.state == WebhookState.PENDING)
-            .values(state=state, shop_id=shop_id)
-            .execution_options(synchronize_session=False)
-        )
-        return bool(changed.rowcount)  # type: ignore[attr-defined]
 
-    def _write_alone(self, read: Read) -> None:
-        try:
-            self._write([read])
-        except (OperationalError, InterfaceError):
-            raise  # the database is in trouble, not the webhook: it stays pending
-        except Exception as error:
-            log.exception("webhook %s could not be accounted for", read.webhook.id)
-            text = f"internal error while accounting ({type(error).__name__}); the body is kept"
-            self._write([Read(read.webhook, read.shop, None, text)])
+def _claimed(session: Session, reads: Sequence[Read]) -> list[Read]:
+    """Mark webhooks as done; return those that no other worker marked first."""
+    alike: dict[tuple[str, int | None], list[int]] = defaultdict(list)
+    for each in reads:
+        chore = each.observation is not None and isinstance(each.observation.seen, Chore)
+        found = each.shop.id if each.shop is not None and each.webhook.shop_id is None else None
+        alike[WebhookState.TODO if chore else WebhookState.DONE, found].append(each.webhook.id)
+    ours: set[int] = set()
+    for (state, found), ids in alike.items():
+        claim = _CLAIM if found is None else _CLAIM_FOR
+        named = {} if found is None else {"found": found}
+        ours |= set(session.connection().execute(claim, {"ids": ids, "now": state, **named}).scalars())
+    return [each for each in reads if each.webhook.id in ours]
+
+
+def _raced(error: Exception) -> bool:
+    """Whether another worker was at the same rows, so that it may go well once that has committed."""
+    deadlock_or_serialization = ("40P01", "40001")
+    return isinstance(error, IntegrityError) or (
+        isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in deadlock_or_serialization
+    )
+
+
+_W = cast(Table, Webhook.__table__)
+_CLAIM = (
+    update(_W)
+    .where(
+        _W.c.id.in_(bindparam("ids", expanding=True)),
+        _W.c.state == literal_column(f"'{WebhookState.PENDING}'"),
+    )
+    .values(state=bindparam("now"))
+    .returning(_W.c.id)
+)
+_CLAIM_FOR = _CLAIM.values(shop_id=bindparam("found"))
 
 
 def read_again(session: Session, shop_id: int, ids: Sequence[int]) -> int:
@@ -171,266 +207,3 @@ def read_again(session: Session, shop_id: int, ids: Sequence[int]) -> int:
         )
         session.delete(event)
     return len(found)
-
-
-def names_of(shop: Shop | None) -> Names:
-    """The attribute names that the shop's merchant chose."""
-    return Names(**{key: tuple(value) for key, value in ((shop and shop.settings.get("names")) or {}).items()})
-
-
-def _shops(session: Session, webhooks: Sequence[Webhook]) -> dict[int, Shop]:
-    ids = {webhook.shop_id for webhook in webhooks if webhook.shop_id is not None}
-    return {shop.id: shop for shop in session.scalars(select(Shop).where(Shop.id.in_(ids)))} if ids else {}
-
-
-def _foreign(read: Read) -> str | None:
-    """Why the body is another shop's; headers are not signed, so a body can be replayed under any name."""
-    if read.observation is None or read.shop is None:
-        return None
-    claim = read.observation.claim
-    if claim.domain and claim.domain != read.shop.domain:
-        return "the body names another shop than the request did"
-    if claim.shop_id and read.shop.external_id and claim.shop_id != read.shop.external_id:
-        return "the body carries another shop's id"
-    return None
-
-
-def _told(seen: RefundSeen) -> Facts:
-    """A refund that came by itself, as the ledger takes it."""
-    readings = {"with_tax": seen.with_tax, "without_tax": seen.without_tax}
-    return {**facts(seen.refund), "readings": {name: facts(each) for name, each in readings.items() if each}}
-
-
-def _note(
-    session: Session,
-    read: Read,
-    state: EventState,
-    reason: str | None,
-    subject: str | None = None,
-    *,
-    kind: str | None = None,
-) -> None:
-    """Leave a line for a webhook that changed nothing, so that every webhook has its answer."""
-    webhook = read.webhook
-    session.add(
-        Event(
-            shop_id=read.shop.id if read.shop else webhook.shop_id,
-            webhook_id=webhook.id,
-            kind=kind or CONNECTORS[webhook.platform].kind(webhook.topic),
-            subject=subject,
-            dedup_key=f"webhook:{webhook.id}",
-            occurred_at=webhook.received_at,
-            received_at=webhook.received_at,
-            state=state,
-            error=reason,
-        )
-    )
-
-
-class _Page:
-    """What one webhook of a known shop writes into the books."""
-
-    def __init__(self, session: Session, router: Router, read: Read, shop: Shop) -> None:
-        self._session = session
-        self._router = router
-        self._read = read
-        self._webhook = read.webhook
-        self._shop = shop
-
-    def take(self, observation: Observation) -> None:
-        match observation.seen:
-            case OrderSeen(order=order, restored=restored):
-                self._order(facts(order), restored)
-            case OrderGone(order_id=order_id):
-                self._with_ledger(order_id, lambda state: ledger.see_gone(state, self._received()), Kind.DELETED)
-            case RefundSeen(order_id=order_id) as seen:
-                self._with_ledger(order_id, lambda state: ledger.see_refund(state, _told(seen)), Kind.REFUNDED)
-            case FulfilmentSeen(order_id=order_id):
-                self._note(EventState.IGNORED, "the order's own webhook brings its new state", order_id)
-            case CartSeen(cart=cart):
-                self._cart(facts(cart))
-            case CheckoutSeen(checkout=checkout):
-                self._checkout(facts(checkout))
-            case StoreTrouble() as trouble:
-                self._trouble(trouble)
-            case Chore(name=name):
-                self._note(EventState.PARKED, f"{name} waits for the part that works it off")
-            case Nothing(reason=reason, order_id=order_id, waits=waits):
-                self._note(EventState.PARKED if waits else EventState.IGNORED, reason, order_id)
-
-    # orders
-
-    def _order(self, order: Facts, restored: bool) -> None:
-        digest = self._digest()
-        self._lag(order.get("updated_at"))
-        self._learn(order)
-        verdict = self._with_ledger(
-            order["id"], lambda state: ledger.see_order(state, order, digest, restored=restored), None
-        )
-        if verdict.changes:
-            self._unpark(order["id"])
-
-    def _digest(self) -> str:
-        """What decides between two snapshots of one second; what a store itself told last outweighs any hash."""
-        if self._webhook.dedup_key.startswith(RECONCILED):
-            return f"~{self._received()}"
-        return self._webhook.body_hash
-
-    def _learn(self, order: Facts) -> None:
-        """The connection works; and the shop's currency is that of its first order, until the store itself says."""
-        known = self._shop.settings.get("facts", {})
-        if "currency" in known and self._shop.trouble is None:
-            return
-        # Read anew, and held: an installation may be writing settings of its own at this moment.
-        wanted = select(Shop.settings).where(Shop.id == self._shop.id).with_for_update()
-        current = self._session.execute(wanted).scalar_one()
-        facts_now = {"currency": order["currency"], **current.get("facts", {})}
-        self._shop.trouble, self._shop.settings = None, {**current, "facts": facts_now}
-        self._session.execute(
-            update(Shop)
-            .where(Shop.id == self._shop.id)
-            .values(trouble=None, settings=self._shop.settings)
-            .execution_options(synchronize_session=False)
-        )
-
-    def _with_ledger(self, order_id: str, see: Any, kind: Kind | None) -> Verdict:
-        row = self._ledger("order", order_id)
-        state = unpack(row.state) if row.state else {}
-        verdict: Verdict = see(state)
-        row.state, row.updated_at = pack(state), self._webhook.received_at
-        finding.mark(row, state.get("order") or {})
-        for change in verdict.changes:
-            self._event(change, order_id)
-        if not verdict.changes:
-            self._note(EventState.PARKED if verdict.parked else EventState.IGNORED, verdict.reason, order_id, kind=kind)
-        return verdict
-
-    def _unpark(self, order_id: str) -> None:
-        """The order that parked refunds, or a part of it, waited for is here, and its events carry them."""
-        self._session.execute(
-            update(Event)
-            .where(
-                Event.shop_id == self._shop.id,
-                Event.subject == order_id,
-                Event.state == EventState.PARKED,
-            )
-            .values(state=EventState.IGNORED, error="joined to its order, which came later")
-            .execution_options(synchronize_session=False)
-        )
-
-    # carts and checkouts
-
-    def _cart(self, cart: Facts) -> None:
-        row = self._ledger("cart", cart["id"])
-        state = unpack(row.state) if row.state else {}
-        for name, value in state.get("identity", {}).items():
-            cart.setdefault(name, value)
-        known = state.get("cart")
-        self._lag(cart.get("updated_at"))
-        row.updated_at = self._webhook.received_at
-        if known and cart.get("updated_at", "") < known.get("updated_at", ""):
-            self._note(EventState.IGNORED, "older than what is known of this cart", cart["id"])
-            row.state = pack(state)
-            return
-        same = known is not None and all(known.get(name) == cart.get(name) for name in ("content", *IDENTITY))
-        row.state = pack({**state, "cart": cart})
-        if same:
-            self._note(EventState.IGNORED, "the cart did not change", cart["id"])
-            return
-        # The webhook stands in the key too: a cart may change and change back within its platform's second.
-        key = f"{cart.get('updated_at')}:{self._webhook.id}"
-        self._event(
-            Change(kind=Kind.CART_UPDATED, key=key, occurred_at=cart.get("updated_at"), facts={"cart": cart}),
-            cart["id"],
-        )
-
-    def _checkout(self, checkout: Facts) -> None:
-        identity = {name: checkout[name] for name in CART_KNOWLEDGE if name in checkout}
-        if cart_id := checkout.get("cart_id"):
-            self._remember(cart_id, identity)
-        row = self._ledger("checkout", checkout["id"])
-        row.updated_at = self._webhook.received_at
-        state = unpack(row.state) if row.state else {}
-        if state.get("started"):
-            reason: str | None = "already known"
-        elif not any(name in identity for name in IDENTITY):
-            reason = "nobody to attach it to yet"
-        else:
-            reason = None
-        row.state = pack({"started": state.get("started") or reason is None})
-        if reason:
-            self._note(EventState.IGNORED, reason, checkout["id"])
-            return
-        key = f"checkout:{checkout['id']}"
-        at = checkout.get("created_at")
-        change = Change(kind=Kind.CHECKOUT_STARTED, key=key, occurred_at=at, facts={"checkout": checkout})
-        self._event(change, checkout["id"])
-
-    def _remember(self, cart_id: str, identity: Facts) -> None:
-        """Shopify's cart webhooks name nobody; the checkout that grew out of the cart does."""
-        row = self._ledger("cart", cart_id)
-        state = unpack(row.state) if row.state else {}
-        state["identity"] = {**state.get("identity", {}), **identity}
-        row.state, row.updated_at = pack(state), self._webhook.received_at
-
-    # the store itself
-
-    def _trouble(self, trouble: StoreTrouble) -> None:
-        text = f"the store sent an error instead of content ({trouble.code})"
-        if trouble.connection:
-            self._session.execute(
-                update(Shop)
-                .where(Shop.id == self._shop.id)
-                .values(trouble=f"{text}: the webhooks' owner may no longer read orders; connect the store again")
-                .execution_options(synchronize_session=False)
-            )
-            self._look_at_once()
-        self._note(EventState.IGNORED, text)
-
-    def _look_at_once(self) -> None:
-        """Let the connection's check fall due: it finds out what is wrong, and says it in the merchant's words."""
-        self._session.execute(
-            update(Connection)
-            .where(Connection.shop_id == self._shop.id, Connection.check_at > self._webhook.received_at)
-            .values(check_at=self._webhook.received_at)
-            .execution_options(synchronize_session=False)
-        )
-
-    # rows
-
-    def _received(self) -> str:
-        return time_text(self._webhook.received_at)
-
-    def _lag(self, updated_at: str | None) -> None:
-        if updated_at:
-            lag = (self._webhook.received_at - datetime.fromisoformat(updated_at)).total_seconds()
-            STORE_LAG.labels(self._webhook.platform).observe(max(lag, 0.0))
-
-    def _ledger(self, kind: str, key: str) -> Ledger:
-        wanted = select(Ledger).where(Ledger.shop_id == self._shop.id, Ledger.kind == kind, Ledger.key == key)
-        row = self._session.scalar(wanted.with_for_update())
-        if row is None:
-            row = Ledger(shop_id=self._shop.id, kind=kind, key=key, state=b"", updated_at=self._webhook.received_at)
-            self._session.add(row)
-        return row
-
-    def _event(self, change: Change, subject: str) -> None:
-        received = self._webhook.received_at
-        event = Event(
-            shop_id=self._shop.id,
-            webhook_id=self._webhook.id,
-            kind=change.kind,
-            subject=subject,
-            dedup_key=f"{change.kind}:{subject}:{change.key}",
-            occurred_at=datetime.fromisoformat(change.occurred_at) if change.occurred_at else received,
-            received_at=received,
-            state=EventState.UNDERSTOOD,
-            facts=pack(change.facts),
-        )
-        self._session.add(event)
-        self._session.flush()
-        EVENTS.labels(change.kind).inc()
-        self._router.route(self._session, self._shop, event, change.facts)
-
-    def _note(self, state: EventState, reason: str | None, subject: str | None = None, kind: str | None = None) -> None:
-        _note(self._session, self._read, state, reason, subject, kind=kind)

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from app.db import Base
 from app.models import Account, Membership, Shop
 from app.services.errors import Wrong
+from app.services.said import mark
 
 #: ASCII alone: two addresses that look alike, or fold into each other, must not open the same account.
 _EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})+")
@@ -23,7 +24,7 @@ def read_email(given: str) -> str:
     """The address as accounts are known by: lower-case, checked; raises `Wrong`."""
     email = given.strip()
     if len(email) > _LONGEST or not _EMAIL.fullmatch(email):
-        raise Wrong("This is no e-mail address that we can write to. Enter it like name@shop.example.")
+        raise Wrong(mark("This is no e-mail address that we can write to. Enter it like name@shop.example."))
     return email.lower()
 
 

@@ -14,7 +14,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.models import Event, EventState, Ledger, Shop, Webhook, WebhookState
-from app.services.account import RECONCILED, names_of
+from app.services.asked import RECONCILED, RECONCILIATION
+from app.services.erase_late import is_late
+from app.services.observe import names_of
 from app.services.packing import unpack
 from connectors.base import Fetched
 from connectors.errors import Unreadable
@@ -34,9 +36,6 @@ _STATE = (
     "current_total",
     "attributes",
 )
-
-#: The headers of a row that no store sent.
-SOURCE = {"x-tillwire-source": "reconciliation"}
 
 Facts = dict[str, Any]
 
@@ -77,7 +76,7 @@ def read(shop: Shop, source: Source, fetched: Fetched) -> Shown:
     outline: str | None = ""
     try:
         connector = CONNECTORS[shop.platform]
-        seen = connector.observe(fetched.topic, SOURCE, fetched.body, names_of(shop)).seen
+        seen = connector.observe(fetched.topic, RECONCILIATION, fetched.body, names_of(shop)).seen
         if isinstance(seen, OrderSeen):
             outline = _outline(facts(seen.order), whole=source.whole)
         elif isinstance(seen, OrderGone):
@@ -85,7 +84,7 @@ def read(shop: Shop, source: Source, fetched: Fetched) -> Shown:
     except Unreadable:
         pass
     except Exception:  # a bug of ours: the clerk meets it too, and shows it as that order's event
-        log.exception("an order of shop %d could not be read", shop.id)
+        log.exception("an order of shop %d could not be read", shop.id, extra={"shop": shop.id})
     changed_at = time_text(fetched.changed_at) if fetched.changed_at else ""
     kind = changed_at if outline is None else hashlib.sha256(fetched.body).hexdigest()
     key = f"{RECONCILED}{shop.id}:{fetched.order_id}:{kind}"
@@ -114,6 +113,8 @@ def agree(source: Source, state: Facts | None, order: Shown) -> bool:
     known = (state or {}).get("order")
     if state is None or known is None:
         return False
+    if is_late(state, order.changed_at) and order.changed_at <= known.get("updated_at", ""):
+        return True  # known without its person, whom the store may still show
     if known.get("updated_at", "") != order.changed_at:
         return bool(known.get("updated_at", "") > order.changed_at)
     return bool(state.get("trashed")) or _outline(known, whole=source.whole) == order.outline

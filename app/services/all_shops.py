@@ -9,7 +9,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.models import Connection, Delivery, DeliveryState, Destination, Shop, Webhook
-from app.services.overview import ENOUGH, oldest_waiting
+from app.services.causes import ENOUGH
+from app.services.overview import oldest_waiting
 
 PAGE = 25
 

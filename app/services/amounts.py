@@ -90,6 +90,19 @@ class Reversed:
     quantities: Mapping[str, Decimal] = field(default_factory=dict)
     estimated: Decimal = ZERO  #: the part of ``amount`` that stands behind no quantities
 
+    @classmethod
+    def of(cls, effects: Iterable[Mapping[str, Any]]) -> Reversed:
+        """What several reversals took back together, by what was kept of each."""
+        total, estimated, quantities = ZERO, ZERO, dict[str, Decimal]()
+        for effect in effects:
+            taken = amount(effect.get("amount"))
+            total += taken
+            if "quantities" not in effect:
+                estimated += taken
+            for line_id, quantity in effect.get("quantities", {}).items():
+                quantities[line_id] = quantities.get(line_id, ZERO) + amount(quantity)
+        return cls(amount=total, quantities=quantities, estimated=estimated)
+
 
 def reversal(order: Mapping[str, Any], refund: Mapping[str, Any] | None, done: Reversed, at: str) -> Facts | None:
     """The facts of taking back ``refund``, or (None) all that is left: a cancellation. None when nothing is left.

@@ -10,9 +10,10 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.models import Attempt, Delivery, DeliveryState, Destination
+from app.models import Attempt, Delivery, DeliveryState, Destination, Shop
 from app.services.cover import Cover
 from app.services.packing import unpack
+from app.services.retention import GONE, Removed, days
 from app.services.settle import HORIZON
 
 
@@ -29,6 +30,7 @@ class Try:
     status: int | None  #: HTTP
     answer: str | None
     payload: Any  #: JSON, covered; None where it is not kept, or the same as in the try before
+    removed: bool  #: it was kept, and retention removed it
     same: bool  #: the payload is that of the try before
 
 
@@ -46,7 +48,7 @@ def tries(session: Session, ids: Sequence[int], cover: Cover) -> dict[int, list[
     before: dict[int, bytes | None] = {}
     rows = session.scalars(select(Attempt).where(Attempt.delivery_id.in_(ids)).order_by(Attempt.id))
     for row in rows:
-        same = row.payload is not None and row.payload == before.get(row.delivery_id)
+        same = bool(row.payload) and row.payload == before.get(row.delivery_id)
         before[row.delivery_id] = row.payload
         found.setdefault(row.delivery_id, []).append(_try(row, cover, same=same))
     return found
@@ -63,6 +65,7 @@ def _try(row: Attempt, cover: Cover, *, same: bool) -> Try:
         status=row.status,
         answer=cover.text(row.answer) if row.answer else None,
         payload=cover.payload(unpack(row.payload)) if row.payload and not same else None,
+        removed=row.payload == GONE,
         same=same,
     )
 
@@ -77,8 +80,14 @@ def plan(delivery: Delivery, destination: Destination | None) -> Plan | None:
 
 
 def whole_payload(session: Session, delivery: Delivery, attempt_id: int) -> Mapping[str, Any] | None:
-    """What one try of ``delivery`` sent, persons included; None where there is no such try or it is not kept."""
+    """What one try of ``delivery`` sent, persons included; None where there is no such try or nothing was sent.
+
+    Raises:
+        Removed: it is not kept any more.
+    """
     rows = session.execute(select(Attempt.id, Attempt.payload).where(Attempt.delivery_id == delivery.id))
     packed = {row.id: row.payload for row in rows}.get(attempt_id)
+    if packed == GONE:
+        raise Removed(days(session.get_one(Shop, delivery.shop_id)))
     found: Mapping[str, Any] | None = unpack(packed) if packed else None
     return found

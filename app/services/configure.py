@@ -1,4 +1,4 @@
-"""Configure: shops, their webhooks, their destinations and mappings. Contacts nobody but where it says so."""
+"""Configure: shops, their webhooks and their destinations. Contacts nobody but where it says so."""
 
 from __future__ import annotations
 
@@ -6,24 +6,11 @@ import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
-from shopify.utils import shop_url
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from app.models import (
-    Delivery,
-    DeliveryState,
-    Destination,
-    Endpoint,
-    Event,
-    EventState,
-    MappingVersion,
-    Mode,
-    Receipt,
-    Shop,
-)
+from app.models import Delivery, DeliveryState, Destination, Endpoint, Event, EventState, Mode, Receipt, Shop
 from app.providers import http
 from app.providers.base import Answer, Provider
 from app.providers.errors import DeliveryError, Unauthorized
@@ -31,13 +18,12 @@ from app.providers.registry import PROVIDERS
 from app.services.errors import NotFound, Wrong
 from app.services.holds import release
 from app.services.packing import unpack
-from app.services.route import Router, effective
+from app.services.route import Router
+from app.services.said import mark
 from app.services.secrets import Vault
 from app.services.setting_values import missing, read_settings, refuse
+from app.services.shop_addresses import shopify_address, woocommerce_address
 from connectors.base import Names
-from mappings import files
-from mappings.engine import CompiledMapping
-from mappings.errors import MappingError
 
 
 def now() -> datetime:
@@ -49,7 +35,7 @@ def now() -> datetime:
 
 def add_shop(session: Session, platform: str, address: str, *, external_id: str | None = None) -> Shop:
     """Register a shop by hand; a removed one comes back with its data. Contacts nobody."""
-    domain, url = _shopify_address(address) if platform == "shopify" else _woocommerce_address(address)
+    domain, url = shopify_address(address) if platform == "shopify" else woocommerce_address(address)
     shop = session.scalar(select(Shop).where(Shop.platform == platform, Shop.domain == domain))
     if shop is None:
         number = new_number(session)
@@ -61,6 +47,17 @@ def add_shop(session: Session, platform: str, address: str, *, external_id: str 
     return shop
 
 
+def shop_at(session: Session, url: str) -> Shop | None:
+    """The WooCommerce shop at this address, also a removed one."""
+    domain, _ = woocommerce_address(url)
+    return session.scalar(select(Shop).where(Shop.platform == "woocommerce", Shop.domain == domain))
+
+
+def move_shop(shop: Shop, url: str) -> None:
+    """Note a WooCommerce shop's new address; all that it has stays."""
+    shop.domain, shop.url = woocommerce_address(url)
+
+
 def new_number(session: Session) -> int | None:
     """A number that no shop ever had; None where the database sees to that by itself.
 
@@ -70,27 +67,6 @@ def new_number(session: Session) -> int | None:
         return None
     highest = (session.scalar(select(func.max(column))) for column in (Shop.id, Receipt.shop_id))
     return max(each or 0 for each in highest) + 1
-
-
-def _shopify_address(address: str) -> tuple[str, str]:
-    domain = shop_url.sanitize_shop_domain(address.strip())
-    if not domain:
-        raise Wrong(f"DOMAIN {address!r} is no Shopify domain: write it like my-shop.myshopify.com")
-    return domain.lower(), f"https://{domain.lower()}"
-
-
-def _woocommerce_address(address: str) -> tuple[str, str]:
-    text = address.strip().rstrip("/")
-    try:
-        parts = urlsplit(text if "//" in text else f"https://{text}")
-        port = parts.port
-    except ValueError:
-        parts, port = urlsplit(""), None
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query or parts.fragment:
-        raise Wrong("URL is no store address: write it like https://shop.example")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    host += f":{port}" if port else ""
-    return host + parts.path, f"{parts.scheme}://{host}{parts.path}"
 
 
 def find_shop(session: Session, wanted: str) -> Shop:
@@ -229,7 +205,7 @@ def _switch(session: Session, destination: Destination, mode: Mode) -> None:
         Delivery.leased_until.is_(None),
     )
     for delivery in session.scalars(open_rows):
-        delivery.state, delivery.reason = DeliveryState.HELD, "the destination is off"
+        delivery.state, delivery.reason = DeliveryState.HELD, mark("the destination is off")
 
 
 def _catch_up(session: Session, router: Router, shop: Shop, destination: Destination, days: int) -> None:
@@ -297,7 +273,7 @@ def ask_provider(
 ) -> tuple[str, str]:
     """Ask the provider whether it takes the credentials: accepted, refused or unknown, and a sentence. Calls it."""
     if provider.test is None:
-        return "unknown", f"{provider.title} has no call that changes nothing"
+        return "unknown", mark("{title} has no call that changes nothing").format(title=provider.title)
     probe = provider.test(settings)
     answers: list[Answer] = []
     with http.new_session() as session:
@@ -310,69 +286,3 @@ def ask_provider(
         except DeliveryError as error:
             return "unknown", str(error)
     return verdict, probe.note if verdict == "accepted" else f"{provider.title} answered {http.describe(answers[-1])}"
-
-
-# mappings
-
-
-def set_mapping(session: Session, shop: Shop, provider: Provider, text: str, *, source: str) -> list[str]:
-    """Save a merchant's mapping as what differs from the default; return the names of the rules that differ.
-
-    What was held by a mapping error goes on. Raises `MappingError` for what cannot be used.
-    """
-    difference, _ = checked_mapping(provider, text, source=source)
-    _save_mapping(session, shop, provider, files.dump(difference) if difference.rules else "")
-    return [str(rule["name"]) for rule in difference.rules]
-
-
-def checked_mapping(provider: Provider, text: str, *, source: str) -> tuple[files.MappingFile, CompiledMapping]:
-    """What of ``text`` differs from the default, and the whole ready for use; raises as `set_mapping`."""
-    default = files.load_default(provider.name)
-    own = files.parse(text, source=source)
-    difference = files.difference(default, files.merge(default, own))
-    compiled = files.compile(files.merge(default, difference))
-    for rule in compiled.rules:
-        if rule.action not in provider.actions:
-            known = ", ".join(provider.actions)
-            raise MappingError(
-                f"{provider.title} has no action {rule.action!r}; it has {known}",
-                source=source,
-                rule=rule.name,
-                path="action",
-            )
-    return difference, compiled
-
-
-def reset_mapping(session: Session, shop: Shop, provider: Provider) -> None:
-    _save_mapping(session, shop, provider, "")
-
-
-def _save_mapping(session: Session, shop: Shop, provider: Provider, text: str) -> None:
-    latest = session.scalar(
-        select(func.max(MappingVersion.version)).where(
-            MappingVersion.shop_id == shop.id, MappingVersion.provider == provider.name
-        )
-    )
-    session.add(
-        MappingVersion(shop_id=shop.id, provider=provider.name, version=(latest or 0) + 1, text=text, created_at=now())
-    )
-    session.flush()
-    destination = find_destination(session, shop, provider)
-    if destination is not None:
-        destination.updated_at = now()  # what was made of the mapping before is out of date
-        session.flush()
-        if destination.mode != Mode.OFF:
-            release(session, destination.id, now())
-
-
-def own_mapping(session: Session, shop: Shop, provider: Provider) -> str:
-    wanted = select(MappingVersion.text).where(
-        MappingVersion.shop_id == shop.id, MappingVersion.provider == provider.name
-    )
-    return session.scalar(wanted.order_by(MappingVersion.version.desc()).limit(1)) or ""
-
-
-def show_mapping(session: Session, shop: Shop, provider: Provider) -> str:
-    """The effective mapping as TOML; the default with its comments where nothing was changed."""
-    own = own_mapping(session, shop, provider)
-    return files.dump(effective(provider.name, own)) if own else files.default_text(provider.name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select
@@ -12,19 +12,39 @@ from sqlalchemy import select
 from app.db import Database
 from app.models import Connection, ConnectionState, Shop
 from app.services import audit, show
+from app.services.agreement import Source
 from app.services.errors import Failed, NotFound
+from app.services.said import mark
 
+EVERY = timedelta(hours=1)  #: between two looks at a store that works, and between two comparisons of its orders
+#: How long the tries of an install that failed may have taken: webhooks of a shop that is not known are not kept.
+BEFORE_INSTALL = timedelta(days=1)
 _BROKEN = frozenset({"missing", "refused"})  #: states of topics of which nothing arrives
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Platform:
-    """What a platform's connections can have done to them. Both call the store, with no transaction open."""
+    """What a platform's connections can have done to them. All call the store, with no transaction open."""
 
     check: Callable[[int, datetime], object]
     #: None where only the store itself can end it, as by removing the app.
     disconnect: Callable[[int, str, datetime], object] | None
     reconnects: bool  #: by a walk from our pages
+    #: How the store is asked for its orders.
+    orders: Callable[[Shop, Connection], Source]
+
+
+def install(connection: Connection, now: datetime) -> None:
+    """Begin anew, with the store's orders asked for at once: also where its webhooks cannot be made.
+
+    What no walk has seen since an install before this one is still missing.
+    """
+    if connection.generation and connection.reconciled_to is None:
+        connection.reconciled_to = connection.installed_at - BEFORE_INSTALL
+    connection.generation += 1
+    connection.installed_at, connection.refreshing_until = now, None
+    connection.check_at = connection.reconcile_at = now
+    connection.reconcile_trouble = None
 
 
 class Connections:
@@ -102,15 +122,20 @@ class Connections:
         with self._db.read() as session:
             row = session.execute(wanted.where(Shop.id == shop_id, Shop.removed_at.is_(None))).one_or_none()
         if row is None:
-            raise Failed("This store was added by hand: there is no connection that could be changed here.")
+            raise Failed(mark("This store was added by hand: there is no connection that could be changed here."))
         fine = ended_is_fine and row.state == ConnectionState.ENDED
         if action not in self.actions(row.platform, row.state) and not fine:
-            raise Failed(f"The connection cannot be changed like this now: it is {row.state}. Reload the page.")
+            raise Failed(
+                mark("The connection cannot be changed like this now: it is {state}. Reload the page.").format(
+                    state=row.state
+                )
+            )
         return self._platforms[row.platform], row.state
 
 
 def _works(connection: Connection) -> bool:
     report = connection.report or {}
-    if connection.state != ConnectionState.CONNECTED or report.get("problem") or report.get("why"):
+    wrong = (connection.reconcile_trouble, report.get("problem"), report.get("why"))
+    if connection.state != ConnectionState.CONNECTED or any(wrong):
         return False
     return all(topic["state"] not in _BROKEN for topic in report.get("topics", {}).values())

@@ -199,14 +199,16 @@ def expire(db: Database, now: datetime) -> int:
         return int(gone.rowcount)  # type: ignore[attr-defined]
 
 
-def is_about(vault: Vault, stored: str, person: Person) -> bool:
+def is_about(vault: Vault, stored: str, found: Found) -> bool:
     """Whether a stored file is about that person; one that nobody can open is of no use to anybody."""
     try:
-        named = vault.open(stored)["person"]
+        content = vault.open(stored)
     except Locked:
         return True
+    person, named = found.person, content["person"]
     return bool(
-        person.ids & set(named["ids"])
+        found.subjects & {(each["kind"], each["id"]) for each in content["ledgers"]}
+        or person.ids & set(named["ids"])
         or person.emails & set(named["emails"])
         or person.phones & set(named["phones"])
         or person.orders & set(named["orders"])

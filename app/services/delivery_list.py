@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, false, func, select
 from sqlalchemy.orm import Session
 
 from app.models import Delivery, DeliveryState, Ledger
@@ -126,7 +126,8 @@ def _sorted(wanted: Select[Any], choice: Choice, before: str | None) -> Select[A
     """Newest first. One index leads through the few deliveries of a state, another through the many by time, and that
     one knows their providers too."""
     key = read_cursor(before)
-    if choice.state and not (choice.state in DONE and choice.provider):
+    narrowed = choice.provider or choice.since or choice.until
+    if choice.state and not (choice.state in DONE and narrowed):
         wanted = wanted.order_by(Delivery.id.desc())
         return wanted.where(Delivery.id < key[1]) if key else wanted
     wanted = wanted.order_by(Delivery.created_at.desc(), Delivery.id.desc())
@@ -148,7 +149,9 @@ def chosen(session: Session, shop_id: int, choice: Choice) -> Select[Delivery]:
         wanted = wanted.where(Delivery.created_at < choice.until)
     if choice.reason:
         known = {mark(text): text for text in _reasons(session, shop_id, choice)}
-        wanted = wanted.where(Delivery.reason == known.get(choice.reason, ""))
+        if choice.reason not in known:  # looked for, it would be compared with every delivery of the state
+            return wanted.where(false())
+        wanted = wanted.where(Delivery.reason == known[choice.reason])
     return wanted
 
 

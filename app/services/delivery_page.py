@@ -55,5 +55,5 @@ def delivery_view(session: Session, shop_id: int, delivery_id: int) -> DeliveryV
         finished=delivery.state in FINISHED,
         unknown=delivery.state == DeliveryState.UNKNOWN,
         twice=counts_twice(delivery),
-        overtaken=overtaken(session, delivery),
+        overtaken=delivery.id in overtaken(session, [delivery]),
     )

@@ -13,12 +13,12 @@ import uuid
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.db import Database
+from app.db import Database, clock
 from app.models import (
     Attempt,
     Delivery,
@@ -28,21 +28,25 @@ from app.models import (
     Export,
     Ledger,
     Receipt,
+    Webhook,
 )
 from app.services import receipts
 from app.services.data_request import is_about
 from app.services.erase_bodies import clean_bodies
+from app.services.erase_late import MARK
 from app.services.errors import Failed
 from app.services.holds import LEASE
 from app.services.kept import FACTS, PAYLOADS
 from app.services.packing import pack, unpack
 from app.services.persons import Found, Person, Subject, in_pages, search, subject_of, traits_of
 from app.services.secrets import Vault
+from connectors.events import time_text
 
 CHUNK = 20  #: rows changed in a transaction; on SQLite others wait to be stored meanwhile
 PATIENCE = LEASE.total_seconds() + 10.0  #: seconds for calls under way to come back
 POLL = 0.2
-ERASED = "erased"  #: why a delivery is not owed any more; and the mark on facts without their person
+UNCOMMITTED = 1000  #: more rows than ever are under way at a time
+ERASED = "erased"  #: why a delivery is not owed any more
 #: What may still be sent, or be sent again by itself once something is mended.
 _WAITING = (
     DeliveryState.PENDING,
@@ -87,9 +91,7 @@ def remove_person(
     """Remove ``person`` and return the rows changed, by table. See `erase_customer`."""
     found = search(db, shop_id, person)
     removal = _Removal(db, shop_id, found)
-    removal.counts["webhooks"] = clean_bodies(db, shop_id, found)
-    removal.events(patience)
-    removal.ledgers()
+    removal.rows(patience)
     removal.exports(vault)
     removal.notices()
     empty_journal(db)
@@ -106,6 +108,20 @@ def empty_journal(db: Database) -> None:
         connection.invalidate()  # the next one waits as long as the others
 
 
+class _Passed(NamedTuple):
+    """Rows that were looked at: all up to these numbers."""
+
+    webhook: int
+    event: int
+
+
+def _newest(db: Database) -> _Passed:
+    """The newest rows, less those that may have their numbers and not be committed yet."""
+    with db.read() as session:
+        newest = (session.scalar(select(func.max(table.id))) or 0 for table in (Webhook, Event))
+        return _Passed(*(max(number - UNCOMMITTED, 0) for number in newest))
+
+
 class _Removal:
     """One person's removal from one shop; each step may be done again."""
 
@@ -116,25 +132,42 @@ class _Removal:
         self.counts: Counter[str] = Counter(dict.fromkeys(("webhooks", "events", "deliveries", "attempts"), 0))
         self.counts.update({"ledgers": 0, "exports": 0})
 
+    def rows(self, patience: float) -> None:
+        """Clean all that there is; then what came meanwhile, until nothing did.
+
+        A worker may have read a webhook before its ledger was cleaned, and have written after its events were looked
+        through. Once the ledger is marked, the worker itself keeps out what is late.
+        """
+        passed: _Passed | None = None
+        while True:
+            newest, before = _newest(self._db), self._progress()
+            after = passed or _Passed(0, 0)
+            self.counts["webhooks"] += clean_bodies(self._db, self._shop_id, self._found, after.webhook)
+            self.events(patience, after.event)
+            if passed is not None and self._progress() == before:
+                return
+            self.ledgers()
+            passed = newest
+
+    def _progress(self) -> int:
+        return self.counts.total() + len(self._found.subjects)
+
     # events and deliveries
 
-    def events(self, patience: float) -> None:
+    def events(self, patience: float, after: int) -> None:
         """Clean facts, payloads and answers, and let nothing of them be sent any more."""
         until = time.monotonic() + patience
-        before = -1
-        while before != len(self._found.subjects):  # an event may show that an order is theirs which its ledger hid
-            before = len(self._found.subjects)
-            busy = self._clean_events()
-            while busy:
-                if time.monotonic() > until:
-                    raise UnderWay
-                time.sleep(POLL)
-                busy = [id_ for chunk in _chunks(busy) for id_ in self._clean_chunk(chunk)]
+        busy = self._clean_events(after)
+        while busy:
+            if time.monotonic() > until:
+                raise UnderWay
+            time.sleep(POLL)
+            busy = [id_ for chunk in _chunks(busy) for id_ in self._clean_chunk(chunk)]
 
-    def _clean_events(self) -> list[int]:
+    def _clean_events(self, after: int) -> list[int]:
         busy: list[int] = []
         columns = (Event.id, Event.kind, Event.subject, Event.facts)
-        for rows in in_pages(self._db, Event.shop_id == self._shop_id, *columns):
+        for rows in in_pages(self._db, (Event.shop_id == self._shop_id) & (Event.id > after), *columns):
             mine = [row.id for row in rows if self._owns(subject_of(row.kind, row.subject), row.facts)]
             for chunk in _chunks(mine):
                 busy += self._clean_chunk(chunk)
@@ -153,10 +186,10 @@ class _Removal:
 
     def _clean_chunk(self, ids: Sequence[int]) -> list[int]:
         """Clean these events; return those that have to wait for a call to come back."""
-        now = datetime.now(UTC)
         with self._db.write() as session:
             wanted = select(Delivery).where(Delivery.event_id.in_(ids)).order_by(Delivery.id).with_for_update()
             deliveries = session.scalars(wanted).all()
+            now = clock(session)  # leases were given by it
             busy = {each.event_id for each in deliveries if each.leased_until is not None and each.leased_until > now}
             for delivery in deliveries:
                 if delivery.leased_until is None or delivery.leased_until <= now:
@@ -177,7 +210,7 @@ class _Removal:
         clean = FACTS.keep(facts, self._found.traces)
         for name in ("order", "cart", "checkout"):
             if isinstance(clean.get(name), dict):
-                clean[name][ERASED] = True
+                clean[name].setdefault(MARK, _this_second())
         return clean
 
     def _clean_delivery(self, session: Session, delivery: Delivery) -> None:
@@ -227,8 +260,8 @@ class _Removal:
         if row is None or state is None:
             return
         clean = self._clean_facts(state)
-        if clean != state:
-            row.state = pack(clean)
+        if clean != state or MARK not in state:
+            row.state = pack({**clean, MARK: _this_second()})
             row.person = None
             self.counts["ledgers"] += 1
 
@@ -237,7 +270,7 @@ class _Removal:
     def exports(self, vault: Vault) -> None:
         """Files that answered an earlier data request of the same person."""
         for rows in in_pages(self._db, Export.shop_id == self._shop_id, Export.id, Export.content, size=5):
-            theirs = [row.id for row in rows if is_about(vault, row.content, self._found.person)]
+            theirs = [row.id for row in rows if is_about(vault, row.content, self._found)]
             with self._db.write() as session:
                 for each in theirs:
                     session.delete(session.get_one(Export, each))
@@ -249,6 +282,11 @@ class _Removal:
             for row in session.scalars(select(Destination).where(Destination.shop_id == self._shop_id)):
                 if row.held and (text := self._found.traces.out_of(row.held)) != row.held:
                     row.held = text
+
+
+def _this_second() -> str:
+    """Stores tell times in seconds; as text, a part of one would stand before the whole."""
+    return time_text(datetime.now(UTC).replace(microsecond=0))
 
 
 def _chunks(rows: Sequence[Any], size: int = CHUNK) -> list[Any]:

@@ -16,16 +16,17 @@ from app.services import bodies, kept
 from app.services.kept import BODIES
 from app.services.packing import compress, decompress
 from app.services.persons import Found, Subject, in_pages, subject_of
+from app.services.said import mark
+from connectors.events import PRIVACY
+from connectors.registry import CONNECTORS
 
 PAGE = 50  #: bodies read at a time; one of them may be megabytes
 CHUNK = 20  #: rows changed in a transaction
 POLL = 0.2
 PATIENCE = 5.0  #: seconds for the worker to read what came a moment ago
-#: Whom they mean is known from them alone, so they keep it until they are carried out.
-_REQUESTS = ("customers/data_request", "customers/redact", "shop/redact")
 
 
-def clean_bodies(db: Database, shop_id: int, found: Found) -> int:
+def clean_bodies(db: Database, shop_id: int, found: Found, after: int = 0) -> int:
     """Clean the webhooks that are about the person; return how many.
 
     Also those that no shop could be found for: they would lie here for ever. What waits to be read is left to the
@@ -37,7 +38,7 @@ def clean_bodies(db: Database, shop_id: int, found: Found) -> int:
     late: list[int] = []
     for where in (Webhook.shop_id == shop_id, Webhook.shop_id.is_(None) & (Webhook.platform == platform)):
         columns = (Webhook.id, Webhook.platform, Webhook.topic, Webhook.state, Webhook.headers, Webhook.body)
-        for rows in in_pages(db, where, *columns, size=PAGE):
+        for rows in in_pages(db, where & (Webhook.id > after), *columns, size=PAGE):
             mine = cleaning.theirs(rows)
             late += [row.id for row in mine if row.state == WebhookState.PENDING]
             cleaning.clean([row for row in mine if row.state != WebhookState.PENDING])
@@ -86,12 +87,12 @@ class _Cleaning:
                         self.count += 1
 
     def _cleaned(self, row: Any) -> tuple[dict[str, str], bytes]:
-        """Its headers and body as they stay."""
+        """Its headers and body as they stay; one that retention removed stays removed."""
         body = bodies.read(row.body)
         self._found.learn(*bodies.shown_by(body))
         headers = kept.headers(row.headers, self._found.traces)
         if body is None:
-            return headers, compress(b"{}")
+            return headers, compress(b"{}") if row.body else row.body
         clean = BODIES[row.platform].keep(body, self._found.traces)
         return headers, row.body if clean == body else compress(_json(clean))
 
@@ -116,7 +117,9 @@ class _Cleaning:
 
 
 def _waits_for_its_own(row: Any) -> bool:
-    return row.state == WebhookState.TODO or (row.state == WebhookState.PENDING and row.topic in _REQUESTS)
+    """Whom a request means is known from it alone, so it keeps that until it is carried out."""
+    unread = row.state == WebhookState.PENDING and CONNECTORS[row.platform].chore(row.topic) in PRIVACY
+    return row.state == WebhookState.TODO or unread
 
 
 def _close_unread(session: Session, row: Webhook) -> None:
@@ -130,7 +133,7 @@ def _close_unread(session: Session, row: Webhook) -> None:
             occurred_at=row.received_at,
             received_at=row.received_at,
             state=EventState.IGNORED,
-            error="erased before it was read",
+            error=mark("erased before it was read"),
         )
     )
 

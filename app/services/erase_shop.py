@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Table, delete, func, select, tuple_, updat
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from app.db import Base, Database
+from app.db import Base, Database, clock
 from app.models import (
     Account,
     ConnectAttempt,
@@ -88,7 +88,7 @@ def _await_calls(db: Database, shop_id: int, patience: float) -> None:
     wanted = select(Delivery.id).where(Delivery.shop_id == shop_id)
     while True:
         with db.read() as session:
-            if session.scalar(wanted.where(Delivery.leased_until > datetime.now(UTC)).limit(1)) is None:
+            if session.scalar(wanted.where(Delivery.leased_until > clock(session)).limit(1)) is None:
                 return
         if time.monotonic() > until:
             raise UnderWay

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import Any, NamedTuple
 
-from app.models import Ledger
 from connectors.events import LIVE_NUMBER
 
 Facts = dict[str, Any]
+
+LONGEST = 255  #: characters of a number by which an order is found: PostgreSQL puts no long ones into an index
 
 
 def person(shop_id: int, email: str) -> str:
@@ -16,9 +17,19 @@ def person(shop_id: int, email: str) -> str:
     return hashlib.sha256(f"{shop_id}:{email.strip().casefold()}".encode()).hexdigest()
 
 
-def mark(row: Ledger, order: Facts) -> None:
-    """Set the columns by which ``order`` is found."""
+class Columns(NamedTuple):
+    """The columns of a ledger by which an order is found."""
+
+    number: str | None = None
+    sprii: str | None = None
+    person: str | None = None
+
+
+def columns(shop_id: int, order: Facts) -> Columns:
+    """What ``order`` is found by."""
     email = order.get("email")
-    row.number = order.get("number")
-    row.sprii = (order.get(LIVE_NUMBER) or {}).get("value")
-    row.person = person(row.shop_id, email) if email else None
+    return Columns(
+        number=(order.get("number") or "")[:LONGEST] or None,
+        sprii=(order.get(LIVE_NUMBER) or {}).get("value"),
+        person=person(shop_id, email) if email else None,
+    )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import Select, select, update
 from sqlalchemy.orm import Session
 
+from app.db import Database, clock
 from app.models import Delivery, DeliveryState, Destination
 from app.models.delivery import CLAIMABLE, among
 
@@ -49,20 +50,30 @@ def release(session: Session, destination_id: int, now: datetime) -> int:
     )
     released = session.execute(
         update(Delivery)
-        .where(Delivery.destination_id == destination_id, Delivery.state == DeliveryState.HELD)
+        .where(Delivery.destination_id == destination_id, among(Delivery.state, (DeliveryState.HELD,)))
         .values(state=DeliveryState.PENDING, reason=None, due_at=now, since=now)
         .execution_options(synchronize_session=False)
     )
     return int(released.rowcount)  # type: ignore[attr-defined]
 
 
-def try_held(session: Session, now: datetime) -> int:
-    """Release destinations whose time for another try has come; if nothing was mended, the first answer holds again."""
+def try_held(db: Database, now: datetime) -> int:
+    """Release destinations whose time for another try has come; if nothing was mended, the first answer holds again.
+
+    A transaction each: on SQLite no webhook is stored meanwhile.
+    """
     wanted = select(Destination.id).where(Destination.held.is_not(None), Destination.probe_at <= now)
-    found = session.scalars(wanted).all()
-    for destination_id in found:
-        release(session, destination_id, now)
-    return len(found)
+    with db.read() as session:
+        found = session.scalars(wanted.order_by(Destination.id)).all()
+    return sum(_try(db, wanted.where(Destination.id == destination_id)) for destination_id in found)
+
+
+def _try(db: Database, wanted: Select[int]) -> bool:
+    with db.write() as session:
+        destination_id = session.scalar(wanted.with_for_update(key_share=True))  # it may have been mended meanwhile
+        if destination_id is not None:
+            release(session, destination_id, clock(session))
+    return destination_id is not None
 
 
 def end_leases(session: Session) -> None:

@@ -7,14 +7,18 @@ lets the newest one through ends in the same ledger.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any
 
+from app.services import said
 from app.services.amounts import amount, remaining, text
 from connectors.events import Kind
 
 Facts = dict[str, Any]
 Mark = list[Any]  #: what makes one snapshot newer than another; JSON, compared member by member
+
+AGED = timedelta(days=1)  #: what changed sooner after it was placed may as well have been paid when it changed
 
 #: Fields that change without anything having happened.
 _NOISE = ("updated_at",)
@@ -37,6 +41,7 @@ class Verdict:
     changes: list[Change] = field(default_factory=list)
     reason: str | None = None
     parked: bool = False
+    paid_at: str | None = None  #: of a payment that was dated by a guess before: when it was, UTC text
 
 
 def mark(order: Facts, body_hash: str) -> Mark:
@@ -54,8 +59,23 @@ def _stage(order: Facts) -> int:
     return ended + served
 
 
-def see_order(state: Facts, order: Facts, body_hash: str, *, restored: bool = False) -> Verdict:
-    """Take a snapshot into ``state`` (changed in place)."""
+def see_order(
+    state: Facts, order: Facts, body_hash: str, *, restored: bool = False, paid_at: str | None = None
+) -> Verdict:
+    """Take a snapshot into ``state`` (changed in place).
+
+    Args:
+        paid_at: when it was paid, UTC text, where the order itself does not say so and its teller knows.
+    """
+    guessed = bool(state.get("paid_guessed"))
+    verdict = _see_order(state, order, body_hash, restored=restored, paid_at=paid_at)
+    if guessed and paid_at:
+        del state["paid_guessed"]
+        return replace(verdict, paid_at=paid_at)
+    return verdict
+
+
+def _see_order(state: Facts, order: Facts, body_hash: str, *, restored: bool, paid_at: str | None) -> Verdict:
     new, known = mark(order, body_hash), state.get("mark")
     before = state.get("order")
     newer = (known is None or new > known) and not _erased_since(before, order)
@@ -64,13 +84,15 @@ def see_order(state: Facts, order: Facts, body_hash: str, *, restored: bool = Fa
         state["mark"] = new
         state["order"] = _joined(_with_lines(order, before), state.get("refunds", {}))
     elif not back:
-        return Verdict(reason="already known" if new == known else "older than what is known of this order")
+        return Verdict(
+            reason=said.mark("already known") if new == known else said.mark("older than what is known of this order")
+        )
     if state["order"].get("draft"):
-        return Verdict(reason="an unfinished checkout, not an order yet")
+        return Verdict(reason=said.mark("an unfinished checkout, not an order yet"))
     if back:
         state["trashed"] = False
-    changes = _changes(state, before, back=back)
-    return Verdict(changes=changes, reason=None if changes else "nothing changed that matters")
+    changes = _changes(state, before, back=back, paid_at=paid_at)
+    return Verdict(changes=changes, reason=None if changes else said.mark("nothing changed that matters"))
 
 
 def _erased_since(known: Facts | None, order: Facts) -> bool:
@@ -93,19 +115,19 @@ def see_refund(state: Facts, refund: Facts) -> Verdict:
     known = _right(order, alone) if alone else listed.get(refund["id"])
     early = order is None or bool(order.get("draft"))
     if known is not None and amount(refund["amount"]) <= amount(known["amount"]):
-        return Verdict(reason="waits for its order" if early else "already known", parked=early)
+        return Verdict(reason=said.mark("waits for its order") if early else said.mark("already known"), parked=early)
     apart[refund["id"]] = refund
     if order is None or early:
-        return Verdict(reason="waits for its order", parked=True)
+        return Verdict(reason=said.mark("waits for its order"), parked=True)
     state["order"] = _joined(order, apart)
     changes = _changes(state, order)
-    return Verdict(changes=changes, reason=None if changes else "no money was given back (yet)")
+    return Verdict(changes=changes, reason=None if changes else said.mark("no money was given back (yet)"))
 
 
 def see_gone(state: Facts, received_at: str) -> Verdict:
     """The order was trashed or deleted; this carries no time of the platform's and is placed by receipt."""
     if state.get("trashed"):
-        return Verdict(reason="already known")
+        return Verdict(reason=said.mark("already known"))
     state["trashed"] = True
     state["trips"] = state.get("trips", 0) + 1
     order = state.get("order") or {}
@@ -152,13 +174,15 @@ def _right(order: Facts | None, refund: Facts) -> Facts:
     return readings.get(name) or {key: value for key, value in refund.items() if key != "readings"}
 
 
-def _changes(state: Facts, before: Facts | None, *, back: bool = False) -> list[Change]:
+def _changes(state: Facts, before: Facts | None, *, back: bool = False, paid_at: str | None = None) -> list[Change]:
     """The events that lie between ``before`` and now, in life's order."""
     order = state["order"]
     both = {"order": order, "remaining": remaining(order)}
 
+    moments = {"paid_at": paid_at or _paid_at(state, order, before), **order}
+
     def change(kind: Kind, key: str, moment: str) -> Change:
-        return Change(kind=kind, key=key, occurred_at=order.get(moment) or order.get("updated_at"), facts=both)
+        return Change(kind=kind, key=key, occurred_at=moments.get(moment) or order.get("updated_at"), facts=both)
 
     changes = [change(*step) for step in _steps(state, order)]
     changes += _refunds(state, order, both)
@@ -169,6 +193,21 @@ def _changes(state: Facts, before: Facts | None, *, back: bool = False) -> list[
     if not changes and before is not None and _content(before) != _content(order):
         changes.append(change(Kind.UPDATED, _numbered(state, "updated"), "updated_at"))
     return changes
+
+
+def _paid_at(state: Facts, order: Facts, before: Facts | None) -> str | None:
+    """When ``order`` was paid that was paid before it was first seen, and does not say when; else None.
+
+    An old order that somebody edits is no new purchase, so it counts as paid when it was placed, until a telling that
+    knows better comes.
+    """
+    placed, changed = order.get("created_at"), order.get("updated_at")
+    if before is not None or not order.get("paid") or "paid_at" in order or not placed or not changed:
+        return None
+    if datetime.fromisoformat(changed) - datetime.fromisoformat(placed) < AGED:
+        return None
+    state["paid_guessed"] = True
+    return str(placed)
 
 
 def _numbered(state: Facts, name: str) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,11 +19,15 @@ from sqlalchemy.orm import Session
 from app.models import LinkKey, Shop, SpentLink
 from app.services import audit, sign_in
 from app.services.errors import Wrong
+from app.services.said import mark
 from app.services.secrets import Vault
 
 LEEWAY = timedelta(seconds=10)  #: how far a store's clock may be off
 LONGEST = 60  #: seconds from ``iat`` to ``exp``
 RETIRED_FOR = timedelta(minutes=10)  #: a replaced key still signs while the new one is on its way to the store
+_REFUSED = mark(
+    "This link was used already, or is too old. Nothing was changed. Open Tillwire from your WordPress admin again."
+)
 _CLAIMS = ["iss", "aud", "sub", "iat", "exp", "jti"]
 _KEY_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ONCE = re.compile(r"[A-Za-z0-9_-]{16,128}")
@@ -31,10 +35,13 @@ _USER = re.compile(r"[1-9][0-9]{0,19}")
 
 
 @dataclass(frozen=True, slots=True)
-class _Proved:
+class Offer:
+    """What a link of a plugin offers: to be this person at this store."""
+
     shop_id: int
-    user: str
-    spent: str
+    domain: str
+    actor: str
+    spent: str = field(repr=False)  #: under which its use is noted
     expires_at: datetime
 
 
@@ -54,6 +61,14 @@ def drop_keys(session: Session, shop_id: int) -> None:
     session.execute(gone, execution_options={"synchronize_session": False})
 
 
+def look_at(session: Session, vault: Vault, token: str, audience: str, now: datetime) -> Offer:
+    """Prove a plugin's link without using it up; arguments and errors as `use_link`."""
+    offer = _prove(session, vault, token, audience, now)
+    if offer is None:
+        raise Wrong(_REFUSED)
+    return offer
+
+
 def use_link(session: Session, vault: Vault, token: str, audience: str, now: datetime) -> str:
     """Prove and use up a plugin's link; return the token of a session for that one shop.
 
@@ -65,18 +80,14 @@ def use_link(session: Session, vault: Vault, token: str, audience: str, now: dat
     Raises:
         Wrong: forged, used, too old, or of a store that is not connected; which of these, nobody is told.
     """
-    proved = _prove(session, vault, token, audience, now)
-    if proved is None or not _spend(session, proved):
-        raise Wrong(
-            "This link was used already, or is too old. Nothing was changed."
-            " Open Tillwire from your WordPress admin again."
-        )
-    actor = f"wordpress:{proved.user}"
-    audit.record(session, shop_id=proved.shop_id, actor=actor, action="sign in")
-    return sign_in.start(session, actor, now, sign_in.LONGEST_WORDPRESS, shop_id=proved.shop_id)
+    offer = look_at(session, vault, token, audience, now)
+    if not _spend(session, offer):
+        raise Wrong(_REFUSED)
+    audit.record(session, shop_id=offer.shop_id, actor=offer.actor, action="sign in")
+    return sign_in.start(session, offer.actor, now, sign_in.LONGEST_WORDPRESS, shop_id=offer.shop_id)
 
 
-def _prove(session: Session, vault: Vault, token: str, audience: str, now: datetime) -> _Proved | None:
+def _prove(session: Session, vault: Vault, token: str, audience: str, now: datetime) -> Offer | None:
     try:
         name = jwt.get_unverified_header(token).get("kid")
         found = _find(session, name, now)
@@ -90,7 +101,8 @@ def _prove(session: Session, vault: Vault, token: str, audience: str, now: datet
     user, once = claims["sub"], claims["jti"]
     if not (_USER.fullmatch(user) and _ONCE.fullmatch(once) and claims["exp"] - claims["iat"] <= LONGEST):
         return None
-    return _Proved(shop.id, user, f"{key.name}:{once}", datetime.fromtimestamp(claims["exp"], UTC))
+    expires_at = datetime.fromtimestamp(claims["exp"], UTC)
+    return Offer(shop.id, shop.domain, f"wordpress:{user}", f"{key.name}:{once}", expires_at)
 
 
 def _read(token: str, secret: str, audience: str, store: str) -> dict[str, Any]:
@@ -119,9 +131,9 @@ def _find(session: Session, name: object, now: datetime) -> tuple[LinkKey, Shop]
     return (row[0], row[1]) if row else None
 
 
-def _spend(session: Session, proved: _Proved) -> bool:
+def _spend(session: Session, offer: Offer) -> bool:
     """Whether this is the link's first use; its row stays until the link would be refused as too old."""
     dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
-    row = {"key": proved.spent, "expires_at": proved.expires_at + 2 * LEEWAY}
+    row = {"key": offer.spent, "expires_at": offer.expires_at + 2 * LEEWAY}
     first = dialect.insert(SpentLink).values(row).on_conflict_do_nothing().returning(SpentLink.key)
     return session.execute(first).scalar_one_or_none() is not None

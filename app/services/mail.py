@@ -23,6 +23,7 @@ from urllib.parse import unquote, urlsplit
 
 from app.db import Database
 from app.services import sign_in
+from app.services.said import mark, said
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ TIMEOUT = 15.0  #: seconds for each step of the talk with the mail server
 MOST_WAITING = 200  #: requests; beyond that somebody is flooding us, and the newest are dropped
 CLOSING = 5.0  #: seconds that a mail on its way gets when we stop
 
-_TEXT = """Somebody, probably you, asked to sign in to Tillwire.
+_TEXT = mark("""Somebody, probably you, asked to sign in to Tillwire.
 
 Open this link and press "Sign in". It works once, for 15 minutes:
 
@@ -41,10 +42,10 @@ If the page asks for a code, this is it:
 {token}
 
 If it was not you, do nothing: without this mail nobody can use the link.
-"""
+""")
 
 
-_INVITATION = """You are invited to see the store {domain} in Tillwire.
+_INVITATION = mark("""You are invited to see the store {domain} in Tillwire.
 Tillwire brings the orders of a store to its tracking services.
 
 Open this link and press "Sign in". It works once, for three days:
@@ -56,7 +57,22 @@ If the page asks for a code, this is it:
 {token}
 
 If you do not know the store, do nothing.
-"""
+""")
+
+
+_ALERTS = mark("""Somebody who looks after the store {domain} in Tillwire wants alerts about it sent to this address:
+one mail when something needs a person, and one when it is over.
+
+If you want them, open this link and press the button. It works once, for one day:
+
+{link}
+
+If the page asks for a code, this is it:
+
+{token}
+
+If you do not know the store, do nothing: nothing more is sent to you.
+""")
 
 
 def _now() -> datetime:
@@ -125,13 +141,20 @@ class LinkSender:
 
     def ask(self, address: str, page: str) -> None:
         """Send a link to ``address`` soon. ``page`` is the full address of the page that takes the token."""
-        self._put(lambda: self._send_link(address, page))
+        subject, text = said(mark("Sign in to Tillwire")), said(_TEXT)  # here: the thread knows of no language
+        self._put(lambda: self._send_link(address, page, subject, text))
 
     def invite(self, address: str, page: str, token: str, domain: str) -> None:
         """Send the link of an invitation soon. A mail that is lost can be sent again by inviting again."""
-        link, subject = f"{page}#{token}", f"See {domain} in Tillwire"
-        text = _INVITATION.format(domain=domain, link=link, token=token)
+        link, subject = f"{page}#{token}", said(mark("See {domain} in Tillwire")).format(domain=domain)
+        text = said(_INVITATION).format(domain=domain, link=link, token=token)
         self._put(lambda: self._send(address, subject, text, link, "works once, for three days"))
+
+    def ask_for_alerts(self, address: str, page: str, token: str, domain: str) -> None:
+        """Send the link that agrees to alerts soon. A mail that is lost can be asked for again."""
+        link, subject = f"{page}#{token}", said(mark("Alerts about {domain} from Tillwire")).format(domain=domain)
+        text = said(_ALERTS).format(domain=domain, link=link, token=token)
+        self._put(lambda: self._send(address, subject, text, link, "works once, for one day"))
 
     def _put(self, letter: Callable[[], None]) -> None:
         self._start()
@@ -162,15 +185,15 @@ class LinkSender:
             except Exception:  # the next address must not wait for a restart
                 log.exception("a sign-in link could not be made")
 
-    def _send_link(self, address: str, page: str) -> None:
+    def _send_link(self, address: str, page: str, subject: str, text: str) -> None:
         with self._db.write() as session:
             token = sign_in.ask(session, address, self._now())
         if token is None:
             log.warning("an address asks for more sign-in links than it uses; no further mail was sent")
             return
-        text = _TEXT.format(link=f"{page}#{token}", token=token)
         try:
-            self._send(address, "Sign in to Tillwire", text, f"{page}#{token}", "works once, for 15 minutes")
+            link = f"{page}#{token}"
+            self._send(address, subject, text.format(link=link, token=token), link, "works once, for 15 minutes")
         except MailError:
             with self._db.write() as session:
                 sign_in.withdraw_link(session, token)

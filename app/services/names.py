@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from app.models import Shop
 from app.services import audit, configure
 from app.services.errors import Wrong
+from app.services.said import mark
 from connectors.base import SPRII_NAMES
 from connectors.events import LIVE_NUMBER
 
@@ -62,8 +63,16 @@ def save_sprii_names(session: Session, shop_id: int, typed: str, seen: str, acto
 def _read(typed: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(line.strip() for line in typed.splitlines() if line.strip()))
     if len(names) > MOST:
-        raise Wrong(f"These are more than {MOST} names. Nothing was changed. Leave out those that are not used.")
+        raise Wrong(
+            mark("These are more than {most} names. Nothing was changed. Leave out those that are not used.").format(
+                most=MOST
+            )
+        )
     for name in names:
         if len(name) > LONGEST or not name.isprintable():
-            raise Wrong(f"A name is longer than {LONGEST} characters or holds odd ones. Nothing was changed.")
+            raise Wrong(
+                mark("A name is longer than {longest} characters or holds odd ones. Nothing was changed.").format(
+                    longest=LONGEST
+                )
+            )
     return names or SPRII_NAMES

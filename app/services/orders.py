@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from app.db import BigId, Moment
 from app.models import Delivery, DeliveryState, Destination, Event, EventState, Ledger, Webhook, WebhookState
+from app.models.event import in_state
 from app.services import finding
 from app.services.amounts import amount
 from app.services.packing import unpack
@@ -102,7 +103,7 @@ def _by(session: Session, shop_id: int, ways: Iterable[ColumnElement[bool]]) -> 
 
 def unread(session: Session, shop_id: int) -> dict[str, int]:
     """What the store told and nobody understood (yet): an order that is missing may be among it."""
-    waiting = select(Webhook.id).where(Webhook.state == WebhookState.PENDING, Webhook.shop_id == shop_id)
+    waiting = select(Webhook.id).where(in_state(WebhookState.PENDING), Webhook.shop_id == shop_id)
     failed = select(Event.id).where(Event.shop_id == shop_id, Event.state == EventState.ERROR)
     pairs = {"waiting": waiting, "failed": failed}
     return {name: len(session.scalars(wanted.limit(_COUNTED)).all()) for name, wanted in pairs.items()}

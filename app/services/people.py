@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from app.models import Account, Membership, SignInLink
 from app.services import accounts, audit, sign_in
 from app.services.errors import NotFound, Wrong
+from app.services.said import mark
 
 MOST_INVITED = 10  #: open invitations of a shop: how many mails to strangers it can cause
 
@@ -51,10 +52,12 @@ def invite(session: Session, shop_id: int, given: str, actor: str, now: datetime
     """
     email = accounts.read_email(given)
     if email in {each.email for each in members(session, shop_id)}:
-        raise Wrong("This person sees the store already. Nothing was changed.")
+        raise Wrong(mark("This person sees the store already. Nothing was changed."))
     others = [each for each in invited(session, shop_id, now) if each.email != email]
     if len(others) >= MOST_INVITED:
-        raise Wrong("Ten people are invited and have not come yet. Nobody was invited. Take an invitation back first.")
+        raise Wrong(
+            mark("Ten people are invited and have not come yet. Nobody was invited. Take an invitation back first.")
+        )
     _end(session, now, *_open(shop_id, now), SignInLink.email == email)
     audit.record(session, shop_id=shop_id, actor=actor, action="invite person")
     return email, sign_in.invite(session, email, shop_id, now)
@@ -77,8 +80,14 @@ def remove(session: Session, shop_id: int, account_id: int, actor: str) -> None:
     if account_id not in here:
         raise NotFound(f"account {account_id} does not see shop {shop_id}")
     if len(here) == 1:
-        raise Wrong("This is the last person who sees the store here. Nothing was changed. Invite somebody else first.")
+        raise Wrong(
+            mark("This is the last person who sees the store here. Nothing was changed. Invite somebody else first.")
+        )
     accounts.leave(session, account_id, shop_id)
+    # They may have been invited before they came by another way; that link would let them in again.
+    email = select(Account.email).where(Account.id == account_id).scalar_subquery()
+    now = datetime.now(UTC)
+    _end(session, now, *_open(shop_id, now), SignInLink.email == email)
     person = {"person": f"account:{account_id}"}
     audit.record(session, shop_id=shop_id, actor=actor, action="remove person", before=person)
 

@@ -172,13 +172,14 @@ def _digits(phone: str) -> str:
 def search(db: Database, shop_id: int, person: Person) -> Found:
     """Everything of the shop that is the person's.
 
-    First what the request names; then what those orders show: orders of the same account, and guests' orders with an
-    e-mail address of theirs. It goes no further, so that an address which a till enters for everybody ends there.
+    First what the request names, also in what was told of an order before its buyer changed their address; then what
+    those orders show: orders of the same account, and guests' orders with an e-mail address of theirs. It goes no
+    further, so that an address which a till enters for everybody ends there.
     """
     found = Found(Person(set(person.ids), set(person.emails), set(person.phones), set(person.orders)))
     asked = {("order", each) for each in person.orders}
     learned = Person()
-    for subject, facts in _everything(db, shop_id):
+    for subject, facts in _everything(db, shop_id, Event.facts.is_not(None)):
         traits = traits_of(facts)
         if owns(person, subject, traits):
             asked.add(subject)
@@ -197,7 +198,7 @@ def search(db: Database, shop_id: int, person: Person) -> Found:
 
 
 def _search_on(db: Database, shop_id: int, found: Found, learned: Person) -> None:
-    for subject, facts in _everything(db, shop_id):
+    for subject, facts in _everything(db, shop_id, _CARTS):
         traits = traits_of(facts)
         same = learned.ids & traits.ids or (not traits.ids and learned.emails & traits.emails)
         if same or found.owns(subject, traits):
@@ -209,12 +210,15 @@ def _by_phone_alone(person: Person, subject: Subject, traits: Traits) -> bool:
     return not owns(Person(person.ids, person.emails, set(), person.orders), subject, traits)
 
 
-def _everything(db: Database, shop_id: int) -> Iterator[tuple[Subject, Any]]:
-    """The newest of every order and cart, and every cart and checkout as it was told."""
+#: Of carts and checkouts the ledgers know less than what was told.
+_CARTS = Event.kind.in_([Kind.CART_UPDATED, Kind.CHECKOUT_STARTED])
+
+
+def _everything(db: Database, shop_id: int, told: ColumnElement[bool]) -> Iterator[tuple[Subject, Any]]:
+    """The newest of every order and cart, and what was told of them in some events."""
     for row in pages(db, Ledger.shop_id == shop_id, Ledger.id, Ledger.kind, Ledger.key, Ledger.state):
         if row.state:
             yield (row.kind, row.key), unpack(row.state)
-    told = Event.kind.in_([Kind.CART_UPDATED, Kind.CHECKOUT_STARTED])
     for row in pages(db, (Event.shop_id == shop_id) & told, Event.id, Event.kind, Event.subject, Event.facts):
         if row.facts:
             yield subject_of(row.kind, row.subject), unpack(row.facts)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import select
@@ -9,18 +11,26 @@ from sqlalchemy.orm import Session
 
 from app.models import Event, EventState, Shop
 from app.providers.base import Provider
-from app.providers.registry import PROVIDERS
-from app.services.amounts import Reversed, reversal
-from app.services.configure import checked_mapping
 from app.services.errors import NotFound
-from app.services.packing import unpack
-from app.services.prepare import render
-from app.services.route import Router, Target, complete_facts
-from connectors.events import time_text
-from mappings.engine import CompiledMapping, Skip
-from mappings.errors import MappingError
+from app.services.expected import Expected, Outcome
+from app.services.own_mappings import checked_mapping
+from app.services.route import Router
+from mappings.data import identical
+from mappings.engine import CompiledMapping
+
+WITHIN = 5000  #: newest events that are looked through for some kinds; a page must not read a year of a large shop
 
 Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """One event under one rule of either mapping; None where no delivery would be owed."""
+
+    event: Event
+    rule: str
+    now: Outcome | None
+    then: Outcome | None
 
 
 def preview(
@@ -37,51 +47,54 @@ def preview(
     if target is None:
         raise NotFound(f"{provider.title} is not set up for this shop: `tillwire destinations set` does that")
     new = target.mapping if own is None else checked_mapping(provider, own[0], source=own[1])[1]
-    wanted = select(Event).where(Event.shop_id == shop.id, Event.state == EventState.UNDERSTOOD)
-    events = session.scalars(wanted.order_by(Event.id.desc()).limit(last)).all()[::-1]
-    rows = []
+    expected, events = Expected(session, target, shop), last_events(session, shop, last)
+    return [_row(each, both=own is not None) for each in compare(expected, target.mapping, new, events)]
+
+
+def last_events(session: Session, shop: Shop, number: int, *, kinds: Collection[str] | None = None) -> Sequence[Event]:
+    """The newest that were understood, oldest first.
+
+    Args:
+        kinds: only of these, as far as there are any among the newest `WITHIN`.
+    """
+    mine = (Event.shop_id == shop.id, Event.state == EventState.UNDERSTOOD)
+    wanted = select(Event).where(*mine).order_by(Event.id.desc()).limit(number)
+    if kinds is not None:
+        newest = select(Event.id, Event.kind).where(*mine).order_by(Event.id.desc()).limit(WITHIN).subquery()
+        wanted = wanted.where(Event.id.in_(select(newest.c.id).where(newest.c.kind.in_(kinds))))
+    return session.scalars(wanted).all()[::-1]
+
+
+def compare(
+    expected: Expected, now: CompiledMapping, then: CompiledMapping, events: Sequence[Event]
+) -> Iterator[Comparison]:
+    """Each event under each rule that listens to it, where something would be owed under either mapping."""
     for event in events:
-        facts = complete_facts(target, shop, event, unpack(event.facts) if event.facts else {})
-        names = dict.fromkeys(
-            rule.name for mapping in (target.mapping, new) for rule in mapping.for_kind(event.kind or "")
-        )
-        rows += [_row(target, new, name, event, facts, both=own is not None) for name in names]
-    return [row for row in rows if row["now"] is not None or row.get("then") is not None]
+        for name in dict.fromkeys(rule.name for each in (now, then) for rule in each.for_kind(event.kind or "")):
+            before = expected.outcome(now, name, event)
+            after = before if then is now else expected.outcome(then, name, event)
+            if before is not None or after is not None:
+                yield Comparison(event=event, rule=name, now=before, then=after)
 
 
-def _row(target: Target, new: CompiledMapping, name: str, event: Event, facts: Row, *, both: bool) -> Row:
-    now, complaints = _outcome(target, target.mapping, name, event, facts)
-    row: Row = {"event": event.id, "kind": event.kind, "order": event.subject, "rule": name, "now": now}
+def _row(found: Comparison, *, both: bool) -> Row:
+    event, now = found.event, _told(found.now)
+    row: Row = {"event": event.id, "kind": event.kind, "order": event.subject, "rule": found.rule, "now": now}
     if both:
-        row["then"], complaints = _outcome(target, new, name, event, facts)
+        row["then"] = _told(found.then)
         row["differences"] = differences(now, row["then"])
-    row["complaints"] = complaints
+    row["complaints"] = list(found.then.complaints) if found.then else []
     return row
 
 
-def _outcome(
-    target: Target, mapping: CompiledMapping, name: str, event: Event, facts: Row
-) -> tuple[Row | None, list[str]]:
+def _told(outcome: Outcome | None) -> Row | None:
     """``{"payload"}``, ``{"skip"}`` or ``{"error"}``; None where no delivery would be owed."""
-    rule = mapping.by_name(name)
-    if rule is None or event.kind not in rule.on or not rule.applies(facts):
-        return None, []
-    action = PROVIDERS[target.provider].actions[rule.action]
-    if action.reverses and "order" in facts:
-        at = time_text(event.occurred_at)
-        facts = {**facts, "reversal": reversal(facts["order"], facts.get("refund"), Reversed(), at)}
-    try:
-        made = render(target, name, action, facts, mapping=mapping)
-    except MappingError as error:
-        return {"error": str(error)}, []
-    if isinstance(made, Skip):
-        return {"skip": made.reason}, []
-    return {"payload": made}, action.check(made, facts)
+    return None if outcome is None else {outcome.kind: getattr(outcome, outcome.kind)}
 
 
 def differences(before: Any, after: Any, path: str = "") -> list[Row]:
-    """The places where two JSON values differ: ``{"path", "now", "then"}``."""
-    if before == after:
+    """The places where two JSON values differ, also 1 and true: ``{"path", "now", "then"}``."""
+    if identical(before, after):
         return []
     if isinstance(before, dict) and isinstance(after, dict):
         names = dict.fromkeys((*before, *after))

@@ -27,7 +27,7 @@ from app.services.setting_values import missing, text_of
 from mappings.errors import MappingError
 
 COUNTED = timedelta(days=30)  #: how far back deliveries are counted
-NEWEST = 50_000  #: and how many of them at most: a page must not read a year of a large shop
+NEWEST = 20_000  #: and how many of them at most: a page must not read a year of a large shop
 MANY = 10_000  #: waiting ones are counted up to here
 LOOKED_AT = 50  #: events that the list before going live looks at
 COLLECTED_DAYS = (1, 7, 30)  #: what shadow mode collected can be sent from so many days back

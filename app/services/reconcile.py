@@ -7,14 +7,13 @@ read later and orders that are asked for again.
 
 from __future__ import annotations
 
-import hashlib
 import logging
+import math
 import time
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import select, update
@@ -23,24 +22,28 @@ from sqlalchemy.orm import Session
 
 from app.db import Database
 from app.models import Connection, ConnectionState, Event, EventState, Shop, Webhook, WebhookState
+from app.services import asked
 from app.services.account import Accountant
-from app.services.agreement import SOURCE, Shown, Source, agree, filled, ledgers, parts, read, trouble
+from app.services.agreement import Shown, Source, agree, filled, ledgers, parts, read, trouble
+from app.services.connections import EVERY
 from app.services.errors import Failed, NotFound
-from app.services.packing import compress
 from app.services.parked_orders import close, parked
+from app.services.said import mark
+from app.services.walk_start import due, earliest, start_of
 from connectors.base import Fetched
 from connectors.events import time_text
 
 log = logging.getLogger(__name__)
 
-EVERY = timedelta(hours=1)
-#: The tries of an install that failed may have taken long, and webhooks of a shop that is not known are not kept.
-BEFORE_INSTALL = timedelta(days=1)
-MOST = 100  #: connections taken up in one go
-AT_ONCE = 4  #: stores that are asked at a time
+AT_ONCE = 4  #: threads for `Reconciler.run_due`
+LONGEST = 1800.0  #: seconds for one store while others wait
 WAIT = 60.0  #: seconds for a worker elsewhere to read what was stored
 LOOK = 0.1  #: seconds between looks at how far it is
-_REACHABLE = (ConnectionState.CONNECTED, ConnectionState.ATTENTION)
+_ENDLESS = mark(
+    "The store is so slow, or has so many changed orders, that they could not be compared in"
+    " time. What was found is kept, and it is tried again within the hour. The operator can"
+    " let it take its time: tillwire reconcile."
+)
 
 
 @dataclass(slots=True)
@@ -70,11 +73,14 @@ class Reconciler:
         self._source = source
         self._wait = wait
 
-    def run(self, shop_id: int, since: datetime | None = None, *, now: datetime | None = None) -> dict[str, Any]:
+    def run(
+        self, shop_id: int, since: datetime | None = None, *, now: datetime | None = None, longest: float = math.inf
+    ) -> dict[str, Any]:
         """Walk through the store's orders and say what was found.
 
         Args:
             since: where to begin; without it where the last walk ended, at first a day before the connection.
+            longest: seconds after which it is given up; what was found until then is kept.
         Returns:
             ``since`` (where it began), ``clipped`` (the store tells nothing older), ``seen`` (orders fetched),
             ``known`` (nothing followed from them), ``added`` (events that came of the others) and ``unexplained``
@@ -83,23 +89,35 @@ class Reconciler:
             NotFound: there is no connection; Failed: the store did not answer as it should. Nothing is lost by that.
         """
         shop, connection = self._connected(shop_id)
+        try:
+            found = self._run(shop, connection, since, now or datetime.now(UTC), time.monotonic() + longest)
+        except Failed as error:
+            self._note(connection, str(error))
+            raise
+        self._note(connection, None)
+        return found
+
+    def _run(
+        self, shop: Shop, connection: Connection, since: datetime | None, now: datetime, until: float
+    ) -> dict[str, Any]:
         walk = _Walk(shop, self._source(shop, connection), connection.generation)
-        now = now or datetime.now(UTC)
         waiting = self._waiting(walk) if since is None else {}
-        start, clipped = _start(connection, walk.source, since, waiting.values(), now)
+        start, clipped = start_of(connection, walk.source, since, waiting.values(), now)
         with closing(walk.source.fetch(start)) as pages:
             for page in pages:
                 self._take(walk, page)
+                if time.monotonic() > until:
+                    raise Failed(_ENDLESS)
         self._account(walk)
         unexplained = self._unexplained(walk)
         if waiting and not unexplained:
             with self._db.write() as session:
                 close(session, waiting)
         added, changed = self._events(walk)
-        if start <= _earliest(connection, walk.source, now):
-            self._move(walk)
+        if start <= earliest(connection, walk.source, now):
+            self._move(walk, now)
         return {
-            "shop": shop_id,
+            "shop": shop.id,
             "since": time_text(start),
             "clipped": clipped,
             "seen": walk.seen,
@@ -109,20 +127,27 @@ class Reconciler:
         }
 
     def run_due(self, now: datetime) -> int:
-        """Reconcile the shops whose time has come; return how many. A store that cannot be asked is tried again."""
+        """Reconcile the shops whose time has come; return how many. A store that cannot be asked is tried again.
+
+        For several threads at once: each takes the next shop when it is done with one, so none waits for a slow store.
+        """
         with self._db.read() as session:
             shops = due(session, now)
-        claimed = [shop_id for shop_id in shops if self._claim(shop_id, now)]
-        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="reconcile") as pool:
-            return sum(pool.map(lambda shop_id: self._try(shop_id, now), claimed))
+        return sum(self._claim(shop_id, now) and self._try(shop_id, now) for shop_id in shops)
 
     def _try(self, shop_id: int, now: datetime) -> bool:
         try:
-            self.run(shop_id, now=now)
+            if unexplained := self.run(shop_id, now=now, longest=LONGEST)["unexplained"]:
+                log.warning(
+                    "shop %d: %d orders differ, see `tillwire reconcile`",
+                    shop_id,
+                    len(unexplained),
+                    extra={"shop": shop_id},
+                )
         except (Failed, NotFound) as error:
-            log.warning("shop %d was not reconciled: %s", shop_id, error)
+            log.warning("shop %d was not reconciled: %s", shop_id, error, extra={"shop": shop_id})
         except Exception:  # one shop's trouble must not keep the others from it
-            log.exception("reconciling shop %d failed; it is tried again", shop_id)
+            log.exception("reconciling shop %d failed; it is tried again", shop_id, extra={"shop": shop_id})
         else:
             return True
         return False
@@ -164,14 +189,18 @@ class Reconciler:
             if order.outline is None and (state is None or state.get("trashed")):
                 continue  # gone, and nobody here would miss it
             walk.seen += 1
-            walk.newest = max(filter(None, (walk.newest, each.changed_at)), default=None)
+            if order.outline is not None:  # those in the trash are told last: others may have changed before them
+                walk.newest = max(filter(None, (walk.newest, each.changed_at)), default=None)
             if not agree(walk.source, state, order):
                 missing.append((order, each))
         if missing:
             self._store(walk, missing)
 
     def _store(self, walk: _Walk, missing: Sequence[tuple[Shown, Fetched]]) -> None:
-        rows = [_row(walk.shop, order, fetched) for order, fetched in missing]
+        rows = [
+            asked.row(walk.shop, order.key, each.topic, each.body, asked.RECONCILIATION, WebhookState.PENDING)
+            for order, each in missing
+        ]
         dialect = sqlite if self._db.sqlite else postgresql
         insert = dialect.insert(Webhook).on_conflict_do_nothing().returning(Webhook.id)
         with self._db.write() as session:
@@ -233,42 +262,26 @@ class Reconciler:
                         found.append({"order": each.order_id, "reason": reason})
         return found
 
-    def _move(self, walk: _Walk) -> None:
-        """Remember how far the store was seen, by its own clock; never back, and not for another installation."""
+    def _note(self, connection: Connection, trouble: str | None) -> None:
+        """Let the shop's page say why its orders cannot be compared, until they can."""
+        if connection.reconcile_trouble == trouble:
+            return
+        ours = (Connection.shop_id == connection.shop_id) & (Connection.generation == connection.generation)
+        with self._db.begin() as writing:
+            writing.execute(update(Connection).where(ours).values(reconcile_trouble=trouble))
+
+    def _move(self, walk: _Walk, began: datetime) -> None:
+        """Remember how far the store was seen, by its own clock; never back, and not for another installation.
+
+        Never past our own clock: one order dated into the future would hide all that change before then.
+        """
         if walk.newest is None:
             return
+        newest = min(walk.newest, began)
         ours = (Connection.shop_id == walk.shop.id) & (Connection.generation == walk.generation)
-        ahead = Connection.reconciled_to.is_(None) | (Connection.reconciled_to < walk.newest)
+        ahead = Connection.reconciled_to.is_(None) | (Connection.reconciled_to < newest)
         with self._db.begin() as connection:
-            connection.execute(update(Connection).where(ours, ahead).values(reconciled_to=walk.newest))
-
-
-def due(session: Session, now: datetime) -> list[int]:
-    """The shops whose reconciliation is due, the longest waiting first."""
-    wanted = select(Connection.shop_id).where(Connection.reconcile_at <= now, Connection.state.in_(_REACHABLE))
-    return list(session.scalars(wanted.order_by(Connection.reconcile_at).limit(MOST)))
-
-
-def _start(
-    connection: Connection, source: Source, since: datetime | None, waiting: Iterable[datetime], now: datetime
-) -> tuple[datetime, bool]:
-    """Where the walk begins, before all that waits for it, and whether the store's reach cut it off."""
-    start = since or min([_resume(connection, source), *waiting])
-    if source.reach is None or start >= now - source.reach:
-        return start, False
-    return now - source.reach, True
-
-
-def _resume(connection: Connection, source: Source) -> datetime:
-    if connection.reconciled_to is None:
-        return connection.installed_at - BEFORE_INSTALL
-    return connection.reconciled_to - source.overlap
-
-
-def _earliest(connection: Connection, source: Source, now: datetime) -> datetime:
-    """Where a walk must begin to leave no gap behind it that could still be filled."""
-    resume = _resume(connection, source)
-    return resume if source.reach is None else max(resume, now - source.reach)
+            connection.execute(update(Connection).where(ours, ahead).values(reconciled_to=newest))
 
 
 def _still_connected(session: Session, walk: _Walk) -> None:
@@ -277,18 +290,3 @@ def _still_connected(session: Session, walk: _Walk) -> None:
     row = session.execute(wanted.with_for_update()).one_or_none()
     if row is None or row.generation != walk.generation or row.state == ConnectionState.ENDED:
         raise Failed("the connection to the store ended while it was being asked; what was found until then is kept")
-
-
-def _row(shop: Shop, order: Shown, fetched: Fetched) -> dict[str, Any]:
-    return {
-        "platform": shop.platform,
-        "shop_id": shop.id,
-        "endpoint_id": None,
-        "dedup_key": order.key,
-        "topic": fetched.topic,
-        "headers": SOURCE,
-        "body": compress(fetched.body),
-        "body_hash": hashlib.sha256(fetched.body).hexdigest(),
-        "received_at": datetime.now(UTC),
-        "state": WebhookState.PENDING,
-    }

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from app.db import clock
 from app.models import Delivery, DeliveryState, Destination, Mode
 from app.providers.registry import PROVIDERS
 from app.services import audit
 from app.services.errors import NotFound, Wrong
+from app.services.said import mark
 from app.services.settle import confirm
 
-OFF = "the destination is off"
+OFF = mark("the destination is off")
+AT_ONCE = 500  #: orders that the database is asked about in one question
 FINISHED = (
     DeliveryState.DELIVERED,
     DeliveryState.SKIPPED,
@@ -36,8 +39,13 @@ def choose(
     state: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
+    lock: bool = True,
 ) -> list[Delivery]:
-    """The deliveries meant; those still under way are left out."""
+    """The deliveries meant; those still under way are left out.
+
+    Args:
+        lock: keep them as they are found, so that no worker sends meanwhile what waits to be sent again.
+    """
     if not ids and shop_id is None:
         raise Wrong("give delivery IDs, or --shop with a choice of them")
     wanted = select(Delivery).where(Delivery.state.in_(FINISHED)).order_by(Delivery.id)
@@ -50,7 +58,7 @@ def choose(
         wanted = wanted.where(Delivery.created_at >= since)
     if until:
         wanted = wanted.where(Delivery.created_at < until)
-    chosen = list(session.scalars(wanted))
+    chosen = list(session.scalars(wanted.with_for_update() if lock else wanted))
     if ids:
         _all_there(session, ids)
     return chosen
@@ -71,19 +79,32 @@ def counts_twice(delivery: Delivery) -> bool:
     return taken and action.adds_value and not action.repeatable
 
 
-def overtaken(session: Session, delivery: Delivery) -> bool:
-    """Whether the provider took a later state of the same order or cart: sending this one would put it back."""
-    action = PROVIDERS[delivery.provider].actions[delivery.action]
-    if not (action.collapse or action.unchanged):
-        return False
-    later = select(Delivery.id).where(
-        Delivery.destination_id == delivery.destination_id,
-        Delivery.subject == delivery.subject,
-        Delivery.action == delivery.action,
-        Delivery.state == DeliveryState.DELIVERED,
-        Delivery.id > delivery.id,
-    )
-    return session.scalar(later.limit(1)) is not None
+def overtaken(session: Session, deliveries: Sequence[Delivery]) -> set[int]:
+    """Those of which the provider took a later state of the same order or cart: sent again, they would put it back."""
+    found: set[int] = set()
+    for group in _in_groups(deliveries):
+        one = group[0]
+        taken = select(Delivery.subject, func.max(Delivery.id).label("last")).where(
+            Delivery.destination_id == one.destination_id,
+            Delivery.subject.in_({each.subject for each in group}),
+            Delivery.action == one.action,
+            Delivery.state == DeliveryState.DELIVERED,
+        )
+        newest = {row.subject: row.last for row in session.execute(taken.group_by(Delivery.subject))}
+        found |= {each.id for each in group if newest.get(each.subject, 0) > each.id}
+    return found
+
+
+def _in_groups(deliveries: Sequence[Delivery]) -> Iterator[list[Delivery]]:
+    """Those that only the newest state of matters, by destination and action, not too many to ask about at once."""
+    groups: dict[tuple[int, str], list[Delivery]] = {}
+    for each in deliveries:
+        action = PROVIDERS[each.provider].actions[each.action]
+        if action.collapse or action.unchanged:
+            groups.setdefault((each.destination_id, each.action), []).append(each)
+    for group in groups.values():
+        for start in range(0, len(group), AT_ONCE):
+            yield group[start : start + AT_ONCE]
 
 
 def _may_go_back(delivery: Delivery) -> bool:
@@ -94,16 +115,17 @@ def _may_go_back(delivery: Delivery) -> bool:
 def replay(session: Session, chosen: Sequence[Delivery], *, force: bool, dry_run: bool) -> dict[str, Any]:
     """Count, and unless ``dry_run`` send again; without ``force`` not what would count twice or put back a state."""
     refused = [each for each in chosen if counts_twice(each) and not force]
-    superseded = [each for each in chosen if overtaken(session, each) and not (force and _may_go_back(each))]
+    late = overtaken(session, chosen)
+    superseded = [each for each in chosen if each.id in late and not (force and _may_go_back(each))]
     left_out = {each.id for each in (*refused, *superseded)}
     allowed = [each for each in chosen if each.id not in left_out]
     states = dict(Counter(each.state for each in chosen))
     if not dry_run:
-        now = datetime.now(UTC)
+        now = clock(session)
         waiting = _waiting(session, {delivery.destination_id for delivery in allowed})
         for delivery in allowed:
             held = waiting.get(delivery.destination_id)
-            delivery.state, delivery.reason = DeliveryState.PENDING, "sent again by a person"
+            delivery.state, delivery.reason = DeliveryState.PENDING, mark("sent again by a person")
             if held:
                 delivery.state, delivery.reason = DeliveryState.HELD, held
             delivery.due_at = delivery.since = now
@@ -136,11 +158,11 @@ def settle_unknown(session: Session, delivery: Delivery, applied: bool, actor: s
         Wrong: nothing is unknown of it (any more).
     """
     if delivery.state != DeliveryState.UNKNOWN:
-        raise Wrong("This delivery is not unknown any more: somebody settled it already. Nothing was changed.")
+        raise Wrong(mark("This delivery is not unknown any more: somebody settled it already. Nothing was changed."))
     if applied:
-        confirm(session, delivery, "a person found it at the provider", datetime.now(UTC))
+        confirm(session, delivery, mark("a person found it at the provider"), clock(session))
     elif not replay(session, [delivery], force=True, dry_run=False)["replayed"]:
-        raise Wrong("The provider took a newer state of this order meanwhile, so this one is not sent again.")
+        raise Wrong(mark("The provider took a newer state of this order meanwhile, so this one is not sent again."))
     change = {"delivery": delivery.id, "found": applied, "state": str(delivery.state)}
     before = {"delivery": delivery.id, "state": str(DeliveryState.UNKNOWN)}
     audit.record(session, shop_id=delivery.shop_id, actor=actor, action="settle delivery", before=before, after=change)

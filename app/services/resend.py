@@ -14,6 +14,7 @@ from app.services import audit, holds, replay
 from app.services.delivery_list import Choice, chosen
 from app.services.errors import NotFound, Wrong
 from app.services.replay import FINISHED
+from app.services.said import mark
 
 AT_ONCE = 500  #: deliveries that one press sends again
 
@@ -66,8 +67,12 @@ def release(session: Session, shop_id: int, provider: str, *, actor: str, now: d
         raise NotFound("there is no such destination")
     if destination.mode == Mode.OFF:
         title = PROVIDERS[provider].title
-        raise Wrong(f"{title} is switched off, so nothing was sent. What is held stays: switch it on, and it goes out.")
-    before = {"provider": provider, "held": destination.held}
+        raise Wrong(
+            mark(
+                "{title} is switched off, so nothing was sent. What is held stays: switch it on, and it goes out."
+            ).format(title=title)
+        )
+    before = {"provider": provider, "held": destination.held is not None}  # the reason may quote what was sent
     released = holds.release(session, destination.id, now)
     after = {"provider": provider, "number": released}
     audit.record(session, shop_id=shop_id, actor=actor, action="try held deliveries", before=before, after=after)

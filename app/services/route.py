@@ -4,32 +4,35 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, NamedTuple, cast
 
-from sqlalchemy import Table, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Table, Update, bindparam, case, delete, literal_column, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from app.models import Connection, Delivery, DeliveryState, Destination, Event, EventState, MappingVersion, Mode, Shop
+from app.models import Delivery, DeliveryState, Destination, Event, EventState, MappingVersion, Mode, Shop
 from app.providers.base import Provider
 from app.providers.registry import PROVIDERS
+from app.services import owed
 from app.services.holds import hold
+from app.services.owed import BEFORE_START, Row, Told, too_old
 from app.services.packing import unpack
 from app.services.secrets import Locked, Vault
 from connectors.events import time_text
-from mappings import engine, files
+from mappings import files
 from mappings.engine import CompiledMapping
 from mappings.errors import MappingError
 
 log = logging.getLogger(__name__)
 
-BEFORE_START = "before_start"
-GRACE = timedelta(days=1)  #: clocks differ, and a merchant may try an order just before connecting
-
 Facts = dict[str, Any]
+
+CHUNK = 200  #: missed events that one transaction makes up for
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,16 @@ class Target:
     mapping: CompiledMapping
 
 
+class _On(NamedTuple):
+    """A destination that is not off, as it stands in this transaction."""
+
+    id: int
+    shop_id: int
+    held: str | None
+    missed_from: int | None
+    updated_at: datetime
+
+
 class Router:
     """Creates deliveries for events, and knows the destinations' compiled mappings."""
 
@@ -54,10 +67,8 @@ class Router:
 
     def target(self, session: Session, destination: Destination) -> Target:
         """``destination`` with its mapping; made once per change of either (both move ``updated_at``)."""
-        with self._lock:
-            found = self._targets.get(destination.id)
-            if found and found[0] == destination.updated_at:
-                return found[1]
+        if known := self._known(destination.id, destination.updated_at):
+            return known
         provider = PROVIDERS[destination.provider]
         given = {**destination.options, **self._vault.open(destination.secrets)}
         target = Target(
@@ -66,11 +77,16 @@ class Router:
             provider=destination.provider,
             mode=destination.mode,
             settings=provider.complete(given),
-            mapping=files.compile(effective(destination.provider, _own_mapping(session, destination))),
+            mapping=_compiled(destination.provider, _own_mapping(session, destination)),
         )
         with self._lock:
             self._targets[destination.id] = (destination.updated_at, target)
         return target
+
+    def _known(self, destination_id: int, updated_at: datetime) -> Target | None:
+        with self._lock:
+            found = self._targets.get(destination_id)
+        return found[1] if found and found[0] == updated_at else None
 
     def find(self, session: Session, shop: Shop, provider: Provider) -> Target | None:
         """The shop's destination of that provider, on or off."""
@@ -78,44 +94,82 @@ class Router:
         destination = session.scalar(wanted)
         return self.target(session, destination) if destination else None
 
-    def route(self, session: Session, shop: Shop, event: Event, facts: Facts) -> None:
-        """Write the deliveries that ``event`` owes, in the caller's transaction."""
-        for destination in _destinations(session, shop):
+    def with_mapping(self, session: Session, shop: Shop, provider: Provider, mapping: CompiledMapping) -> Target:
+        """As `find`, with another mapping than the one that counts; where nothing is set up yet, by the defaults."""
+        wanted = select(Destination).where(Destination.shop_id == shop.id, Destination.provider == provider.name)
+        row = session.scalar(wanted)
+        return Target(
+            id=row.id if row else 0,
+            shop_id=shop.id,
+            provider=provider.name,
+            mode=row.mode if row else Mode.OFF,
+            settings=provider.complete({**row.options, **self._vault.open(row.secrets)} if row else {}),
+            mapping=mapping,
+        )
+
+    def route(self, session: Session, told: Sequence[Told]) -> None:
+        """Write the deliveries that events owe, in the caller's transaction."""
+        events: dict[int, list[Told]] = defaultdict(list)
+        for each in told:
+            events[each.shop.id].append(each)
+        rows: list[Row] = []
+        missed: list[tuple[int, str | None, int]] = []
+        for on in _switched_on(session, events):
+            event = events[on.shop_id][0]
             try:
-                self._catch_up(session, destination, shop)
-                self.owe(session, destination, shop, event, facts)
+                held = _still_held(session, on)
+                target = self._caught_up(session, on, event.shop)
+                if target is None:
+                    missed.append((on.id, None, event.id))
+                    continue
+                for event in events[on.shop_id]:
+                    rows += rows_owed(session, target, held, event.shop, event, event.facts)
             except SQLAlchemyError:
                 raise
             except Exception as error:
                 # What the event owes cannot be worked out now. The event counts all the same, for the others.
-                hold(session, destination.id, _reason(error), datetime.now(UTC))
-                destination.missed_from = destination.missed_from or event.id
+                missed.append((on.id, why(error), event.id))
+        owed.write(session, sorted(rows, key=lambda row: int(row["event_id"])))
+        for destination_id, reason, event_id in missed:
+            if reason is not None:
+                hold(session, destination_id, reason, datetime.now(UTC))
+            # Ours since `hold`, or `_caught_up`: somebody else may have caught up since it was read, and be past ours.
+            earlier = Destination.missed_from < event_id
+            session.execute(
+                _miss(destination_id).values(missed_from=case((earlier, Destination.missed_from), else_=event_id))
+            )
 
-    def _catch_up(self, session: Session, destination: Destination, shop: Shop) -> None:
-        """What came while the destination's deliveries could not be worked out; what is owed already stays single."""
+    def _caught_up(self, session: Session, on: _On, shop: Shop) -> Target | None:
+        """The destination, ready for use; None where it has missed more than can be made up for in passing.
+
+        Then nothing new is owed to it either: what it missed comes first.
+        """
+        if on.missed_from is None:
+            return self._known(on.id, on.updated_at) or self.target(session, session.get_one(Destination, on.id))
+        destination = session.scalars(LOCKED.where(Destination.id == on.id)).one()
+        return self.target(session, destination) if self.make_up(session, destination, shop) else None
+
+    def make_up(self, session: Session, destination: Destination, shop: Shop) -> bool:
+        """Make up for the first events that came while the destination's deliveries could not be worked out.
+
+        What is owed already stays single. Return whether none is left.
+
+        Args:
+            destination: as `LOCKED` has it: whoever misses another event meanwhile waits, and notes it after this.
+        """
         if destination.missed_from is None:
-            return
+            return True
         self.target(session, destination)
-        wanted = select(Event).where(Event.shop_id == shop.id, Event.id >= destination.missed_from)
-        for missed in session.scalars(wanted.where(Event.state == EventState.UNDERSTOOD).order_by(Event.id)):
-            if missed.facts is not None:
-                self.owe(session, destination, shop, missed, unpack(missed.facts))
-        destination.missed_from = None
-
-    def catch_up(self, session: Session) -> None:
-        """After something was mended: work out what destinations missed meanwhile."""
-        wanted = select(Destination).where(
-            Destination.missed_from.is_not(None), Destination.held.is_(None), Destination.mode != Mode.OFF
+        wanted = select(Event).where(
+            Event.shop_id == shop.id, Event.id >= destination.missed_from, Event.state == EventState.UNDERSTOOD
         )
-        for destination in session.scalars(wanted).all():
-            shop = session.get(Shop, destination.shop_id)
-            try:
-                if shop is not None:
-                    self._catch_up(session, destination, shop)
-            except SQLAlchemyError:
-                raise
-            except Exception as error:
-                hold(session, destination.id, _reason(error), datetime.now(UTC))
+        missed = session.scalars(wanted.order_by(Event.id).limit(CHUNK)).all()
+        for each in missed:
+            if each.facts is not None:
+                self.owe(session, destination, shop, each, unpack(each.facts))
+        whole = len(missed) < CHUNK
+        session.execute(_miss(destination.id).values(missed_from=None if whole else missed[-1].id + 1))
+        return whole
 
     def owe(
         self,
@@ -126,26 +180,33 @@ class Router:
         facts: Facts,
         *,
         history: bool = False,
-    ) -> int:
-        """Write the deliveries that ``event`` owes to one destination; return how many are new.
+    ) -> None:
+        """Write the deliveries that ``event`` owes to one destination; those that it was given already stay.
 
         Args:
             history: a person asked for what happened before the store was connected, too.
         """
         target = self.target(session, destination)
-        rules = target.mapping.for_kind(event.kind or "")
-        if not rules:
-            return 0
-        whole = complete_facts(target, shop, event, facts)
-        late = not history and _before_start(session, shop, event)
-        rows = [_row(target, destination.held, event, rule, late=late) for rule in rules if rule.applies(whole)]
-        if not rows:
-            return 0
-        insert = _INSERTS[session.get_bind().dialect.name]
-        return int(session.connection().execute(insert, rows).rowcount)
+        owed.write(session, rows_owed(session, target, destination.held, shop, event, facts, history=history))
+
+    def redate(self, session: Session, shop: Shop, event: Event, at: datetime) -> None:
+        """``event`` turned out to have happened at ``at``: what it does not owe for its age alone is owed after all."""
+        old = (
+            Delivery.event_id == event.id,
+            Delivery.state == DeliveryState.SKIPPED,
+            Delivery.reason == BEFORE_START,
+        )
+        destinations = session.scalars(select(Delivery.destination_id).where(*old).distinct()).all()
+        if not destinations or too_old(shop, at):
+            return
+        event.occurred_at = at
+        session.execute(delete(Delivery).where(*old).execution_options(synchronize_session=False))
+        wanted = select(Destination).where(Destination.id.in_(destinations), Destination.mode != Mode.OFF)
+        for destination in session.scalars(wanted.order_by(Destination.id)):
+            self.owe(session, destination, shop, event, unpack(event.facts or b""))
 
 
-def _reason(error: Exception) -> str:
+def why(error: Exception) -> str:
     """What a person can mend, in its words; a bug of ours by its kind alone."""
     if isinstance(error, Locked | MappingError):
         return str(error)
@@ -153,60 +214,59 @@ def _reason(error: Exception) -> str:
     return f"internal error while working out deliveries ({type(error).__name__})"
 
 
-def _destinations(session: Session, shop: Shop) -> list[Destination]:
-    """The shop's destinations that are not off; read once per transaction."""
-    known: dict[int, list[Destination]] = session.info.setdefault("destinations", {})
-    if shop.id not in known:
-        wanted = select(Destination).where(Destination.shop_id == shop.id, Destination.mode != Mode.OFF)
-        known[shop.id] = list(session.scalars(wanted.order_by(Destination.id)))
-    return known[shop.id]
+def _switched_on(session: Session, shop_ids: Collection[int]) -> list[_On]:
+    """The destinations of some shops that are not off, by their numbers."""
+    if not shop_ids:
+        return []
+    return [_On(*row) for row in session.connection().execute(_SWITCHED_ON, {"shops": sorted(shop_ids)})]
 
 
-def _before_start(session: Session, shop: Shop, event: Event) -> bool:
-    """Whether this happened before the store was connected: an old order that somebody edits is no new purchase.
+def _still_held(session: Session, on: _On) -> str | None:
+    """Make sure of a hold before deliveries are written as held: a release that came between would not see them.
 
-    A shop that was added by hand has no such moment.
+    It waits for our commit, or we for its.
     """
-    connected: dict[int, bool] = session.info.setdefault("connected", {})
-    if shop.id not in connected:
-        connected[shop.id] = session.get(Connection, shop.id) is not None
-    return connected[shop.id] and event.occurred_at < shop.created_at - GRACE
+    if on.held is None:
+        return None
+    return session.scalar(select(Destination.held).where(Destination.id == on.id).with_for_update(read=True))
 
 
-def _row(target: Target, held: str | None, event: Event, rule: engine.Rule, *, late: bool) -> dict[str, Any]:
-    action = PROVIDERS[target.provider].actions[rule.action]
-    now = datetime.now(UTC)
-    state, reason = (DeliveryState.HELD, held) if held else (DeliveryState.PENDING, None)
-    if late:
-        state, reason = DeliveryState.SKIPPED, BEFORE_START
-    return {
-        "shop_id": target.shop_id,
-        "destination_id": target.id,
-        "event_id": event.id,
-        "provider": target.provider,
-        "rule": rule.name,
-        "action": rule.action,
-        "subject": event.subject,
-        "lane": event.subject if action.ordered else None,
-        "once_key": f"{target.id}:{rule.action}:{event.subject}" if action.once and not late else None,
-        "state": state,
-        "reason": reason,
-        "due_at": now,
-        "since": now,
-        "created_at": now,
-        "attempts": 0,
-        "doubt": False,
-    }
+def _miss(destination_id: int) -> Update:
+    return update(Destination).where(Destination.id == destination_id).execution_options(synchronize_session=False)
 
 
-#: What is owed already stays as it is: the unique constraints say what "already" means.
-_INSERTS = {
-    "sqlite": sqlite.insert(cast(Table, Delivery.__table__)).on_conflict_do_nothing(),
-    "postgresql": postgresql.insert(cast(Table, Delivery.__table__)).on_conflict_do_nothing(),
-}
+LOCKED = select(Destination).with_for_update(key_share=True).execution_options(populate_existing=True)
+_D = cast(Table, Destination.__table__).c
+_SWITCHED_ON = (
+    select(*[_D[name] for name in _On._fields])
+    .where(_D.shop_id.in_(bindparam("shops", expanding=True)), _D.mode != literal_column(f"'{Mode.OFF}'"))
+    .order_by(_D.id)
+)
 
 
-def complete_facts(target: Target, shop: Shop, event: Event, facts: Facts) -> Facts:
+def rows_owed(
+    session: Session,
+    target: Target,
+    held: str | None,
+    shop: Shop,
+    event: Event | Told,
+    facts: Facts,
+    *,
+    history: bool = False,
+) -> list[Row]:
+    """The deliveries that ``event`` owes to one destination, as rows."""
+    rules = target.mapping.for_kind(event.kind or "")
+    if any(rule.conditional for rule in rules):
+        whole = complete_facts(target, shop, event, facts)
+        rules = tuple(rule for rule in rules if rule.applies(whole))
+    if not rules:
+        return []
+    late = not history and owed.before_start(session, shop, event)
+    told = owed.maybe_told(shop, event)
+    return [owed.row(target, held, event, rule, late=late, told=told) for rule in rules]
+
+
+def complete_facts(target: Target, shop: Shop, event: Event | Told, facts: Facts) -> Facts:
     """The event's own facts with those of the event, the shop and the destination's options."""
     whole = {
         **facts,
@@ -220,6 +280,12 @@ def effective(provider: str, own: str) -> files.MappingFile:
     """The default mapping with a merchant's own text over it."""
     default = files.load_default(provider)
     return files.merge(default, files.parse(own, source="your mapping")) if own.strip() else default
+
+
+@lru_cache(1000)
+def _compiled(provider: str, own: str) -> CompiledMapping:
+    """Shared by all shops that have the same: it takes 10 ms, while others wait to write."""
+    return files.compile(effective(provider, own))
 
 
 def _own_mapping(session: Session, destination: Destination) -> str:

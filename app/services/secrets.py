@@ -8,12 +8,16 @@ from typing import Any
 
 from cryptography.fernet import InvalidToken, MultiFernet
 
+from app.services.said import mark
+
 
 class Locked(Exception):
     """None of the keys opens what is stored."""
 
     def __init__(self) -> None:
-        super().__init__("a stored secret opens with none of ENCRYPTION_KEYS: put the key back that it was made with")
+        super().__init__(
+            mark("a stored secret opens with none of ENCRYPTION_KEYS: put the key back that it was made with")
+        )
 
 
 class Vault:

@@ -8,6 +8,7 @@ from typing import Any
 
 from app.providers.base import Provider, Setting
 from app.services.errors import Wrong
+from app.services.said import mark
 
 LONGEST = 2_000  #: characters of one value; no key, name or id comes near
 LONGEST_TABLE = 20_000
@@ -58,7 +59,7 @@ def refuse(provider: Provider, wrong: Mapping[str, WrongSetting], lacking: list[
     texts, fields = [str(each) for each in wrong.values()], {name: each.said for name, each in wrong.items()}
     if lacking:
         texts.append(f"{provider.title} cannot be switched on without {', '.join(lacking)}")
-        fields |= dict.fromkeys(lacking, f"{provider.title} cannot be switched on without it.")
+        fields |= dict.fromkeys(lacking, mark("{title} cannot be switched on without it.").format(title=provider.title))
     if texts:
         raise WrongSettings(texts, fields)
 
@@ -67,7 +68,9 @@ def _declared(provider: Provider, name: str) -> Setting:
     setting = next((each for each in provider.settings if each.name == name), None)
     if setting is None:
         names = ", ".join(each.name for each in provider.settings)
-        raise WrongSetting(f"{name}: {provider.title} has no such setting; it has {names}", "There is no such setting.")
+        raise WrongSetting(
+            f"{name}: {provider.title} has no such setting; it has {names}", mark("There is no such setting.")
+        )
     return setting
 
 
@@ -76,11 +79,11 @@ def read_setting(setting: Setting, text: str) -> Any:
     if not text:
         return None
     if len(text) > (LONGEST_TABLE if setting.kind == "table" else LONGEST):
-        raise WrongSetting(f"{setting.name} is too long: copy it again", "This is too long. Copy it again.")
+        raise WrongSetting(f"{setting.name} is too long: copy it again", mark("This is too long. Copy it again."))
     if not all(each.isprintable() or (setting.kind == "table" and each in "\r\n\t") for each in text):
         raise WrongSetting(
             f"{setting.name} holds characters that cannot be sent: copy it again",
-            "This holds characters that cannot be sent. Copy it again.",
+            mark("This holds characters that cannot be sent. Copy it again."),
         )
     match setting.kind:
         case "boolean":
@@ -108,23 +111,29 @@ def _text(setting: Setting, text: str) -> str:
 
 def _boolean(setting: Setting, text: str) -> bool:
     if text.lower() not in (*_YES, *_NO):
-        raise _wrong(setting, text, "Enter yes or no.")
+        raise _wrong(setting, text, mark("Enter yes or no."))
     return text.lower() in _YES
 
 
 def _integer(setting: Setting, text: str) -> int:
     if not _INTEGER.fullmatch(text):
-        raise _wrong(setting, text, "Enter a whole number.")
+        raise _wrong(setting, text, mark("Enter a whole number."))
     number = int(text)
     if setting.between and not setting.between[0] <= number <= setting.between[1]:
-        raise _wrong(setting, text, f"Enter a whole number from {setting.between[0]} to {setting.between[1]}.")
+        raise _wrong(
+            setting,
+            text,
+            mark("Enter a whole number from {lowest} to {highest}.").format(
+                lowest=setting.between[0], highest=setting.between[1]
+            ),
+        )
     return number
 
 
 def _choice(setting: Setting, text: str) -> str:
     values = [value for value, _ in setting.choices]
     if text not in values:
-        raise _wrong(setting, text, f"Choose one of {', '.join(filter(None, values))}.")
+        raise _wrong(setting, text, mark("Choose one of {values}.").format(values=", ".join(filter(None, values))))
     return text
 
 
@@ -132,11 +141,11 @@ def _table(setting: Setting, text: str) -> dict[str, str]:
     """``processing=IN_PROGRESS, completed=DELIVERED``"""
     pairs = [part.partition("=") for part in text.replace("\n", ",").split(",") if part.strip()]
     if not all(key.strip() and equals and value.strip() for key, equals, value in pairs):
-        raise _wrong(setting, text, "Enter pairs like processing=IN_PROGRESS, separated by commas or lines.")
+        raise _wrong(setting, text, mark("Enter pairs like processing=IN_PROGRESS, separated by commas or lines."))
     found = {key.strip(): value.strip() for key, _, value in pairs}
     known = [value for value, _ in setting.choices]
     if known and not set(found.values()) <= set(known):
-        raise _wrong(setting, text, f"Write one of {', '.join(known)} on the right of each =.")
+        raise _wrong(setting, text, mark("Write one of {known} on the right of each =.").format(known=", ".join(known)))
     return found
 
 

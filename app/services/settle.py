@@ -1,34 +1,42 @@
-"""Settle: what an outcome makes of a delivery, and of the destination's pause."""
+"""Settle: what an outcome makes of a delivery, and of its destination."""
 
 from __future__ import annotations
 
+import logging
 import random
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import Table, bindparam, func, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 from sqlalchemy.orm import Session
 
-from app.metrics import DELIVERIES, DELIVERY_SECONDS
-from app.models import Attempt, Delivery, DeliveryState
-from app.providers.answers import retry_after
+from app import metrics
+from app.models import Attempt, Delivery, DeliveryState, Destination
 from app.providers.base import Accepted, Outcome
 from app.providers.errors import AnswerLost, DeliveryError, NeedsMending, Refused, Unauthorized, Unavailable
 from app.providers.http import describe
 from app.providers.registry import PROVIDERS
+from app.services import pauses, rows, traces
 from app.services.calls import Call, Item
 from app.services.holds import hold
 from app.services.prepare import NOTHING_TO_REVERSE
+from app.services.rows import ATTEMPTS, DELIVERIES, Row
+from app.services.said import mark
+
+log = logging.getLogger(__name__)
+
+#: What a person has to see; the reason, which may quote a provider, stands with the delivery.
+_LOUD = {
+    DeliveryState.HELD: logging.INFO,
+    DeliveryState.DEAD: logging.WARNING,
+    DeliveryState.UNKNOWN: logging.WARNING,
+}
 
 HORIZON = timedelta(days=10)  #: how long a delivery is retried
 FIRST_RETRY = 2.0  #: seconds, doubled with each attempt
 LAST_RETRY = 4 * 3600.0
 ASKS = 5  #: how often a provider is asked what became of a lost answer before a person has to look
-BREAK_AFTER = 5  #: failed calls in a row after which a destination pauses
-LONGEST_BREAK = 300.0
 
 
 def backoff(attempts: int, retry_after: float | None, *, scale: float = 1.0) -> float:
@@ -37,63 +45,17 @@ def backoff(attempts: int, retry_after: float | None, *, scale: float = 1.0) -> 
     return max(longest * random.uniform(0.5, 1.0), retry_after or 0.0)  # noqa: S311 - spreads load, guards nothing
 
 
-def finish(delivery: Delivery, state: DeliveryState, reason: str | None) -> None:
+def ids_of(delivery: Delivery | Row) -> dict[str, int]:
+    """For log lines."""
+    return {"shop": delivery.shop_id, "event": delivery.event_id, "delivery": delivery.id}
+
+
+def finish(delivery: Delivery | Row, state: DeliveryState, reason: str | None) -> None:
+    """It came to a state in which nobody works on it by itself."""
     delivery.state, delivery.reason, delivery.leased_until = state, reason, None
-    if state is DeliveryState.SKIPPED:
-        delivery.once_key = None  # nothing was sent: another trigger may still send it once
-    DELIVERIES.labels(delivery.provider, state).inc()
-
-
-@dataclass(slots=True)
-class Pause:
-    failures: int = 0
-    until: datetime | None = None
-
-
-class Pauses:
-    """The circuit breakers. In memory: after a restart every destination gets its chance."""
-
-    def __init__(self, scale: float) -> None:
-        self._scale = scale
-        self._pauses: dict[int | str, Pause] = defaultdict(Pause)
-
-    def paused(self, provider: str, destination_id: int, now: datetime) -> bool:
-        pause = self._pauses.get(_key(provider, destination_id))
-        return pause is not None and pause.until is not None and pause.until > now
-
-    def concurrency(self, provider: str, destination_id: int) -> int:
-        """Calls at a time; after a pause one call feels whether the destination is back."""
-        pause = self._pauses.get(_key(provider, destination_id))
-        return 1 if pause and pause.failures >= BREAK_AFTER else PROVIDERS[provider].concurrency
-
-    def note(self, call: Call, now: datetime) -> None:
-        """Count one call: a success ends the row of failures, the fifth failure begins a pause."""
-        if call.split or call.probe:
-            return
-        key = _key(call.target.provider, call.target.id)
-        troubles = [each for each in call.outcomes if _is_trouble(each)]
-        if not troubles:
-            self._pauses.pop(key, None)
-            return
-        # A wait that the provider asked for is for all; one that we chose is for the delivery alone.
-        asked = any(answer.status == 429 or retry_after(answer.headers) for answer in call.answers)
-        waits = [each.retry_after or 0.0 for each in troubles if isinstance(each, Unavailable)] if asked else []
-        pause = self._pauses[key]
-        pause.failures += 1
-        over = pause.failures - BREAK_AFTER
-        longest = min(FIRST_RETRY * 2.0 ** min(over, 20), LONGEST_BREAK) / self._scale if over >= 0 else 0.0
-        if wait := max([longest, *waits]):
-            pause.until = now + timedelta(seconds=wait)
-
-
-def _is_trouble(outcome: Outcome) -> bool:
-    """Whether an outcome speaks of the destination; a wait that is limited in number speaks of one delivery alone."""
-    return isinstance(outcome, AnswerLost) or (isinstance(outcome, Unavailable) and outcome.attempts is None)
-
-
-def _key(provider: str, destination_id: int) -> int | str:
-    """Where one budget serves all merchants, "too many requests" said to one of them is said to all."""
-    return provider if PROVIDERS[provider].shared_limits else destination_id
+    delivery.singly = False
+    metrics.DELIVERIES.labels(delivery.provider, state).inc()
+    log.log(_LOUD.get(state, logging.DEBUG), "a delivery to %s is %s", delivery.provider, state, extra=ids_of(delivery))
 
 
 class Settler:
@@ -101,162 +63,214 @@ class Settler:
 
     def __init__(self, scale: float) -> None:
         self._scale = scale
-        self.singly: set[int] = set()  #: deliveries to send outside of batches
 
     def settle(self, session: Session, calls: Sequence[Call], now: datetime) -> None:
         """Write the outcomes of ``calls`` in the caller's transaction."""
-        ids = [item.delivery_id for call in calls for item in call.items]
-        rows = {row.id: row for row in session.scalars(select(Delivery).where(Delivery.id.in_(ids)))}
-        tries: list[dict[str, Any]] = []
-        with session.no_autoflush:
-            for call in calls:
-                if call.split:
-                    self.singly.update(item.delivery_id for item in call.items)
-                for index, item in enumerate(call.items):
-                    outcome = call.outcomes[index] if call.outcomes else None
-                    tries.append(_try(call, item, _words(outcome) if outcome else call.verdict, now))
-                    self._settle_one(session, call, rows.get(item.delivery_id), item, outcome, now)
+        tries = [each for call in calls for each in _tries(call, now)]
+        _Settling(session, calls, now, self._scale).settle()
         session.connection().execute(_TRIED, tries)
+        traces.tried(session, calls, tries)
+        pauses.note(session, calls, now, self._scale)  # last, for the sake of who waits for whom: see gates
 
-    def _settle_one(
-        self,
-        session: Session,
-        call: Call,
-        delivery: Delivery | None,
-        item: Item,
-        outcome: Outcome | None,
-        now: datetime,
-    ) -> None:
-        if delivery is None or delivery.leased_until is None or delivery.attempts != item.attempts:
-            return  # erased meanwhile, or its lease ran out and another worker went on
-        delivery.leased_until = None
+
+class _Settling:
+    """One transaction of a `Settler`: the deliveries that are still its own, and what their outcomes make of them."""
+
+    def __init__(self, session: Session, calls: Sequence[Call], now: datetime, scale: float) -> None:
+        self._session = session
+        self._calls = calls
+        self._now = now
+        self._scale = scale
+        self._saved = _saved(session, calls)
+        self._holding: dict[int, str] = {}  #: destinations to hold, and why
+        self._reviving: list[dict[str, Any]] = []
+
+    def settle(self) -> None:
+        connection = self._session.connection()
+        ids = [item.delivery_id for call in self._calls for item in call.items]
+        found = {row.id: row for row in rows.read(connection, _CALLED, {"ids": ids})}
+        settled = []
+        for call in self._calls:
+            for index, item in enumerate(call.items):
+                row = found.get(item.delivery_id)
+                if row is None or row.leased_until is None or row.attempts != item.attempts:
+                    continue  # erased meanwhile, or its lease ran out and another worker went on
+                self._settle_one(call, row, item, call.outcomes[index] if call.outcomes else None)
+                settled.append(row)
+        for destination_id, reason in sorted(self._holding.items()):
+            hold(self._session, destination_id, reason, self._now)
+        rows.write(connection, settled, _SETTLED)
+        _revive(connection, self._reviving)
+
+    def _settle_one(self, call: Call, row: Row, item: Item, outcome: Outcome | None) -> None:
+        row.leased_until = None
+        row.singly = row.singly or call.split
         if outcome is None:
-            self._answered(session, delivery, item, call.verdict, now)
+            self._answered(row, item, call.verdict)
         else:
-            self._decide(session, call, delivery, item, outcome, now)
+            self._decide(call, row, item, outcome)
 
-    def _answered(self, session: Session, delivery: Delivery, item: Item, verdict: str, now: datetime) -> None:
+    def _answered(self, row: Row, item: Item, verdict: str) -> None:
         """What the provider said when asked about a lost answer."""
         if verdict == "applied":
-            self._accept(session, delivery, item, "confirmed by asking the provider after a lost answer", now)
+            self._accept(row, item, mark("confirmed by asking the provider after a lost answer"))
         elif verdict == "absent":
-            delivery.doubt = False
-            self._again(delivery, "the provider does not have it; sent again", now, 0.0)
+            row.doubt = False
+            self._again(row, mark("the provider does not have it; sent again"), 0.0)
         else:
-            self._ask_again(session, delivery, item, "asking the provider did not tell", now)
+            self._ask_again(row, item, mark("asking the provider did not tell"))
 
-    def _ask_again(self, session: Session, delivery: Delivery, item: Item, reason: str, now: datetime) -> None:
-        asked = select(func.count()).where(Attempt.delivery_id == delivery.id, Attempt.purpose == "ask")
-        if (session.scalar(asked) or 0) >= ASKS:
-            delivery.effect = item.effect  # should a person find it at the provider
-            finish(delivery, DeliveryState.UNKNOWN, "sent, the answer was lost, and asking the provider did not tell")
+    def _ask_again(self, row: Row, item: Item, reason: str) -> None:
+        asked = select(func.count()).where(Attempt.delivery_id == row.id, Attempt.purpose == "ask")
+        if (self._session.scalar(asked) or 0) >= ASKS:
+            row.effect = item.effect  # should a person find it at the provider
+            finish(row, DeliveryState.UNKNOWN, mark("sent, the answer was lost, and asking the provider did not tell"))
         else:
-            self._again(delivery, reason, now, self._wait(item, None))
+            self._again(row, reason, self._wait(item, None))
 
-    def _decide(
-        self, session: Session, call: Call, delivery: Delivery, item: Item, outcome: Outcome, now: datetime
-    ) -> None:
+    def _decide(self, call: Call, row: Row, item: Item, outcome: Outcome) -> None:
         if call.probe and isinstance(outcome, Unavailable | AnswerLost | Refused):
-            self._ask_again(session, delivery, item, str(outcome), now)
+            self._ask_again(row, item, str(outcome))
             return
         match outcome:
             case Accepted(note=note):
-                self._accept(session, delivery, item, note, now)
+                self._accept(row, item, note)
             case Unavailable(retry_after=retry_after, attempts=most):
                 wait = self._wait(item, retry_after)
                 spent = most is not None and item.attempts >= most
-                if spent or now + timedelta(seconds=wait) > item.since + HORIZON:
-                    finish(delivery, DeliveryState.DEAD, str(outcome))
+                if spent or self._too_late(item, wait):
+                    finish(row, DeliveryState.DEAD, str(outcome))
                 else:
-                    self._again(delivery, str(outcome), now, wait)
-            case Unauthorized():
-                hold(session, call.target.id, str(outcome), now)
-                finish(delivery, DeliveryState.HELD, str(outcome))
-            case NeedsMending():
-                finish(delivery, DeliveryState.HELD, str(outcome))
+                    self._again(row, str(outcome), wait)
+            case Unauthorized() | NeedsMending():
+                self._hold(call, row, outcome)
             case AnswerLost():
-                self._lost(delivery, item, call, outcome, now)
+                self._lost(call, row, item, outcome)
             case Refused() | DeliveryError():
-                finish(delivery, DeliveryState.DEAD, str(outcome))
-        if delivery.state not in (DeliveryState.PENDING, DeliveryState.RETRYING):
-            self.singly.discard(delivery.id)
+                finish(row, DeliveryState.DEAD, str(outcome))
 
-    def _lost(self, delivery: Delivery, item: Item, call: Call, error: AnswerLost, now: datetime) -> None:
-        delivery.doubt = not call.action.repeatable
+    def _hold(self, call: Call, row: Row, error: Unauthorized | NeedsMending) -> None:
+        """It waits for the merchant, who may have mended it while the call was under way: then it is tried at once."""
+        if self._saved.get(call.target.id) != call.saved_at:
+            self._again(row, str(error), 0.0)
+            return
+        if isinstance(error, Unauthorized):
+            self._holding[call.target.id] = str(error)
+        finish(row, DeliveryState.HELD, str(error))
+
+    def _lost(self, call: Call, row: Row, item: Item, error: AnswerLost) -> None:
+        row.doubt = not call.action.repeatable
         wait = self._wait(item, None)
-        if now + timedelta(seconds=wait) <= item.since + HORIZON:
-            self._again(delivery, str(error), now, wait)
+        if not self._too_late(item, wait):
+            self._again(row, str(error), wait)
         else:
-            delivery.effect = item.effect if delivery.doubt else None
-            finish(delivery, DeliveryState.UNKNOWN if delivery.doubt else DeliveryState.DEAD, str(error))
+            row.effect = item.effect if row.doubt else None
+            finish(row, DeliveryState.UNKNOWN if row.doubt else DeliveryState.DEAD, str(error))
 
-    def _accept(self, session: Session, delivery: Delivery, item: Item, note: str | None, now: datetime) -> None:
-        delivery.effect = item.effect
-        confirm(session, delivery, note, now)
-        DELIVERY_SECONDS.labels(delivery.provider).observe((now - item.received_at).total_seconds())
+    def _accept(self, row: Row, item: Item, note: str | None) -> None:
+        row.effect = item.effect
+        _take(row, note, self._now)
+        self._reviving += _revivals(row, self._now)
+        metrics.DELIVERY_SECONDS.labels(row.provider).observe((self._now - item.received_at).total_seconds())
 
-    def _again(self, delivery: Delivery, reason: str, now: datetime, wait: float) -> None:
-        delivery.state, delivery.reason = DeliveryState.RETRYING, reason
-        delivery.due_at = now + timedelta(seconds=wait)
+    def _again(self, row: Row, reason: str, wait: float) -> None:
+        row.state, row.reason = DeliveryState.RETRYING, reason
+        row.due_at = self._now + timedelta(seconds=wait)
+
+    def _too_late(self, item: Item, wait: float) -> bool:
+        return self._now + timedelta(seconds=wait) > item.since + HORIZON
 
     def _wait(self, item: Item, retry_after: float | None) -> float:
         return backoff(item.attempts, retry_after, scale=self._scale)
 
 
+def _saved(session: Session, calls: Sequence[Call]) -> dict[int, datetime]:
+    """When the settings were saved of the destinations that calls ask to hold.
+
+    Locked: a save that comes now waits, and releases what is held here; one that came before is seen.
+    """
+    ids = {
+        call.target.id for call in calls if any(isinstance(each, Unauthorized | NeedsMending) for each in call.outcomes)
+    }
+    return {row.id: row.updated_at for row in session.execute(_SAVED, {"ids": sorted(ids)})} if ids else {}
+
+
 def confirm(session: Session, delivery: Delivery, note: str | None, now: datetime) -> None:
     """The provider has it."""
+    _take(delivery, note, now)
+    _revive(session.connection(), _revivals(delivery, now))
+
+
+def _take(delivery: Delivery | Row, note: str | None, now: datetime) -> None:
     delivery.delivered_at = now
     delivery.doubt = False
     finish(delivery, DeliveryState.DELIVERED, note)
-    _revive_reversals(session, delivery, now)
 
 
-def _revive_reversals(session: Session, delivery: Delivery, now: datetime) -> None:
+def _revivals(delivery: Delivery | Row, now: datetime) -> list[dict[str, Any]]:
     """Refunds that had nothing to take back, because they were told before the payment: now they have."""
+    about = {"destination": delivery.destination_id, "about": delivery.subject, "due_at": now, "since": now}
     actions = PROVIDERS[delivery.provider].actions
-    reversing = [name for name, action in actions.items() if action.reverses == delivery.action]
-    if not reversing:
-        return
-    session.execute(
-        update(Delivery)
-        .where(
-            Delivery.destination_id == delivery.destination_id,
-            Delivery.subject == delivery.subject,
-            Delivery.action.in_(reversing),
-            Delivery.state == DeliveryState.SKIPPED,
-            Delivery.reason == NOTHING_TO_REVERSE,
-        )
-        .values(state=DeliveryState.PENDING, reason=None, due_at=now, since=now)
-        .execution_options(synchronize_session=False)
+    return [about | {"reversing": name} for name, action in actions.items() if action.reverses == delivery.action]
+
+
+def _revive(connection: Connection, revivals: Sequence[dict[str, Any]]) -> None:
+    if revivals:
+        connection.execute(_REVIVE, revivals)
+
+
+_CALLED = rows.awaited(DELIVERIES.c.id.in_(bindparam("ids", expanding=True)))
+#: What changes by what came of a call.
+_SETTLED = ("state", "reason", "leased_until", "due_at", "singly", "doubt", "effect", "delivered_at")
+_SAVED = (
+    select(Destination.id, Destination.updated_at)
+    .where(Destination.id.in_(bindparam("ids", expanding=True)))
+    .order_by(Destination.id)
+    .with_for_update(key_share=True)
+)
+_REVIVE = (
+    update(DELIVERIES)
+    .where(
+        DELIVERIES.c.destination_id == bindparam("destination"),
+        DELIVERIES.c.subject == bindparam("about"),
+        DELIVERIES.c.action == bindparam("reversing"),
+        DELIVERIES.c.state == DeliveryState.SKIPPED,
+        DELIVERIES.c.reason == NOTHING_TO_REVERSE,
     )
-
-
-_ATTEMPTS = cast(Table, Attempt.__table__)
+    .values(state=DeliveryState.PENDING, reason=None, due_at=bindparam("due_at"), since=bindparam("since"))
+)
 _TRIED = (
-    update(_ATTEMPTS)
-    .where(_ATTEMPTS.c.id == bindparam("attempt"))
+    update(ATTEMPTS)
+    .where(
+        ATTEMPTS.c.delivery_id == bindparam("delivery"),
+        ATTEMPTS.c.number == bindparam("try"),
+        ATTEMPTS.c.started_at == bindparam("begun"),
+    )
     .values({name: bindparam(name) for name in ("finished_at", "outcome", "status", "answer")})
 )
 
 
-def _try(call: Call, item: Item, outcome: str, now: datetime) -> dict[str, Any]:
+def _tries(call: Call, now: datetime) -> Iterator[dict[str, Any]]:
+    """What is written of the attempts of a call, in the order of its items."""
     last = call.answers[-1] if call.answers else None
-    return {
-        "attempt": item.attempt_id,
-        "finished_at": now,
-        "outcome": outcome,
-        "status": last.status if last else None,
-        "answer": describe(last) if last else None,
-    }
+    answer = describe(last) if last else None
+    for index, item in enumerate(call.items):
+        yield {
+            "delivery": item.delivery_id,
+            "try": item.attempts,
+            "begun": item.started_at,
+            "finished_at": now,
+            "outcome": _WORDS.get(type(call.outcomes[index]), "failed") if call.outcomes else call.verdict,
+            "status": last.status if last else None,
+            "answer": answer,
+        }
 
 
-def _words(outcome: Outcome) -> str:
-    words = {
-        Accepted: "accepted",
-        Unavailable: "unavailable",
-        Unauthorized: "unauthorized",
-        NeedsMending: "needs mending",
-        Refused: "refused",
-        AnswerLost: "answer lost",
-    }
-    return words.get(type(outcome), "failed")
+_WORDS = {
+    Accepted: "accepted",
+    Unavailable: "unavailable",
+    Unauthorized: "unauthorized",
+    NeedsMending: "needs mending",
+    Refused: "refused",
+    AnswerLost: "answer lost",
+}

@@ -17,10 +17,11 @@ from sqlalchemy import select, update
 from app.db import Database
 from app.models import Connection, ConnectionState, Shop, Webhook
 from app.services.errors import Failed, NotFound
+from app.services.said import mark
 from app.services.shopify_client import ShopifyClient
 from app.services.shopify_install import learn, lock
-from app.services.shopify_tokens import NeedsReopening, Tokens
-from app.services.shopify_troubles import FORBIDDEN, REOPEN
+from app.services.shopify_tokens import ClientRefused, NeedsReopening, Tokens
+from app.services.shopify_troubles import FORBIDDEN, REOPEN, Trouble
 from connectors.shopify import subscriptions
 from connectors.shopify.admin import Admin, AdminAnswer, AdminError, AdminForbidden, AdminUnauthorized
 from connectors.shopify.code_grant import missing_scopes
@@ -29,25 +30,28 @@ from connectors.shopify.subscriptions import APP_TOPICS, COMPLIANCE_TOPICS, SCOP
 
 RECENT = 500  #: webhooks that are looked at for what arrived; what was seen before stands in the last report
 _WORKING = (ConnectionState.CONNECTED, ConnectionState.ATTENTION)
-_NOT_APPROVED = (
-    "Shopify shows this app no orders: it is not approved for protected customer data. Nothing arrives until it is. The"
-    " operator has to ask for the approval in the Partner Dashboard."
+_NOT_APPROVED = mark(
+    "Shopify shows this app no orders: it is not approved for protected customer data."
+    " Nothing arrives until it is. The operator has to ask for the approval in the Partner"
+    " Dashboard."
 )
 #: No webhook needs these, and what they lack meanwhile is reported when they are granted.
 _TO_COMPLETE = frozenset({"read_customers", "read_products"})
-_OLD_VERSION = (
-    "Shopify answers with version {answered} of its API, and {wanted} was asked for: that one is out of support, or not"
-    " out yet. Everything still works; the operator has to bring Tillwire up to date, or mend SHOPIFY_API_VERSION."
+_OLD_VERSION = mark(
+    "Shopify answers with version {answered} of its API, and {wanted} was asked for: that one"
+    " is out of support, or not out yet. Everything still works; the operator has to bring"
+    " Tillwire up to date, or mend SHOPIFY_API_VERSION."
 )
-_HIDDEN = (
-    "Shopify hides {hidden} of buyers: orders arrive without them until the app is approved for these fields of"
-    " protected customer data. The operator has to ask for them in the Partner Dashboard."
+_HIDDEN = mark(
+    "Shopify hides {hidden} of buyers: orders arrive without them until the app is approved"
+    " for these fields of protected customer data. The operator has to ask for them in the"
+    " Partner Dashboard."
 )
 #: Topics whose bodies tell who bought.
 _PERSONAL = ("carts/", "checkouts/", "orders/")
-_COMPLETES = (
-    "an order whose webhook Shopify lost cannot be seen whole, and is not reported until they are granted; all others"
-    " are"
+_COMPLETES = mark(
+    "an order whose webhook Shopify lost cannot be seen whole, and is not reported until they"
+    " are granted; all others are"
 )
 
 
@@ -96,9 +100,9 @@ class Checker:
         try:
             admin = self._tokens.admin(shop_id)
             found = self._ask(admin, subject)
-            problem = _problem(found)
+            code, problem = _problem(found)
         except AdminForbidden:
-            return self._note(subject, now, FORBIDDEN, attention=True)
+            return self._note(subject, now, FORBIDDEN, code=Trouble.FORBIDDEN)
         except AdminUnauthorized:
             self._tokens.lost(shop_id, subject.generation, admin.refused)
             return self._note(subject, now, REOPEN)
@@ -106,7 +110,9 @@ class Checker:
             return self._note(subject, now, str(error))
         except (Failed, AdminError) as error:
             return self._note(
-                subject, now, f"The store could not be asked ({error}). It is tried again within the hour."
+                subject,
+                now,
+                mark("The store could not be asked ({error}). It is tried again within the hour.").format(error=error),
             )
         report = {
             "api_version": {"wanted": self._shopify.api_version, "answered": admin.answered_version},
@@ -116,7 +122,21 @@ class Checker:
             "notice": self._notice(admin, found),
             "topics": self._topics(subject, found),
         }
-        return self._note(subject, now, problem, report, found.facts, attention=problem is not None)
+        return self._note(subject, now, problem, report, found.facts, code=code)
+
+    def installed(self, shop_id: int) -> bool:
+        """Whether Shopify takes the shop's tokens now, and so vouches that the app is installed.
+
+        Raises:
+            Failed: Shopify does not answer, or refuses this server: nobody can tell now.
+        """
+        try:
+            read_shop(self._tokens.admin(shop_id))
+        except (NeedsReopening, ClientRefused, AdminUnauthorized, AdminAnswer):
+            return False
+        except AdminError as error:
+            raise Failed(f"Shopify does not say whether the app is installed ({error})") from None
+        return True
 
     def _notice(self, admin: Admin, found: _Found) -> str | None:
         wanted, answered = self._shopify.api_version, admin.answered_version
@@ -149,11 +169,13 @@ class Checker:
         """Repeating this does no harm: Shopify refuses a second subscription, and what is gone is not listed."""
         uri = self._shopify.webhooks_uri
         plan = subscriptions.compare(found.subscriptions, subject.wanted, uri)
-        for twin in plan.twins:
-            found.twins.setdefault(twin.topic, []).extend(_errors(subscriptions.unsubscribe, admin, twin))
         for topic in plan.missing:
             if errors := _errors(subscriptions.subscribe, admin, topic, uri):
                 found.refused[topic] = errors
+        # After the new ones: until then what comes to an address that we had may still be sent on to us.
+        old = [each for each in plan.old if each.topic not in found.refused]
+        for twin in (*plan.twins, *old):
+            found.twins.setdefault(twin.topic, []).extend(_errors(subscriptions.unsubscribe, admin, twin))
 
     # the report
 
@@ -166,7 +188,6 @@ class Checker:
     def _topic(self, topic: str, owner: str, arrived: tuple[str, str | None] | None, found: _Found) -> dict[str, Any]:
         at, version = arrived or (None, None)
         state, why = _judge(topic, owner, found)
-        why += f" Last received {at}." if at else " None was received yet."
         if version and version != self._shopify.api_version:
             why += f" Its version is {version}, ours is {self._shopify.api_version}."
         return {"state": state, "owner": owner, "why": why, "last_event_at": at}
@@ -194,15 +215,16 @@ class Checker:
         found: Mapping[str, Any] | None = None,
         facts: ShopFacts | None = None,
         *,
-        attention: bool = False,
+        code: Trouble | None = None,
     ) -> dict[str, Any]:
         """Store the report; the state too where Shopify answered. A shop installed anew meanwhile is left alone."""
         kept = subject.report if found is None else found
         report = {**kept, "at": now.isoformat(timespec="seconds"), "problem": problem}
         mine = (Connection.shop_id == subject.shop_id, Connection.generation == subject.generation)
         state: dict[str, Any] = {}
-        if found is not None or attention:
-            state = {"state": ConnectionState.ATTENTION if attention else ConnectionState.CONNECTED, "trouble": problem}
+        if found is not None or code:
+            state = {"state": ConnectionState.ATTENTION if code else ConnectionState.CONNECTED}
+            state |= {"trouble": problem, "trouble_code": code}
         with self._db.write() as session:
             lock(session, subject.shop_id)
             session.execute(update(Connection).where(*mine).values(report=report, checked_at=now))
@@ -230,31 +252,41 @@ def _others(found: _Found, subject: _Subject) -> Iterable[str]:
 
 def _judge(topic: str, owner: str, found: _Found) -> tuple[str, str]:
     """A topic's state, and why."""
-    declared = "Declared in shopify.app.toml." if owner == "app" else "Made in this shop."
+    declared = mark("Declared in shopify.app.toml.") if owner == "app" else mark("Made in this shop.")
     scope = subscriptions.needed_scope(topic)
     if topic in found.refused:
-        return "refused", f"Shopify refused it: {'; '.join(found.refused[topic])}."
+        return "refused", mark("Shopify refused it: {refused}.").format(refused="; ".join(found.refused[topic]))
     if scope in found.missing:
-        return "missing", f"{declared} The store has not granted the right {scope}, so nothing arrives."
+        return "missing", f"{declared} " + mark(
+            "The store has not granted the right {scope}, so nothing arrives."
+        ).format(scope=scope)
     if scope and not found.personal.approved:
-        return "missing", f"{declared} The app is not approved for protected customer data, so nothing arrives."
+        return "missing", f"{declared} " + mark(
+            "The app is not approved for protected customer data, so nothing arrives."
+        )
     if topic in found.twins:
         errors = "; ".join(found.twins[topic])
         if errors:
-            return "refused", f"{declared} A second subscription, made in this shop, could not be removed: {errors}."
-        return "twin removed", f"{declared} A second subscription, made in this shop, was removed."
+            return "refused", f"{declared} " + mark(
+                "A second subscription, made in this shop, could not be removed: {errors}."
+            ).format(errors=errors)
+        return "twin removed", f"{declared} " + mark("A second subscription, made in this shop, was removed.")
     if found.personal.hidden and topic.startswith(_PERSONAL):
-        return "ok", f"{declared} It comes without {', '.join(found.personal.hidden)}, until Shopify approves them."
+        return "ok", f"{declared} " + mark("It comes without {hidden}, until Shopify approves them.").format(
+            hidden=", ".join(found.personal.hidden)
+        )
     return "ok", declared
 
 
-def _problem(found: _Found) -> str | None:
-    """What the merchant or the operator must mend; None where nothing is to be mended."""
+def _problem(found: _Found) -> tuple[Trouble | None, str | None]:
+    """What the merchant or the operator must mend, and the sentence for them; None where nothing is to be mended."""
     if found.missing:
         rights = ", ".join(found.missing)
-        means = _COMPLETES if _TO_COMPLETE.issuperset(found.missing) else "not everything arrives"
-        return (
-            f"The store has not granted the rights {rights}, so {means}. What arrived is safe. Open"
-            " Tillwire in the Shopify admin and accept the rights it asks for."
+        means = _COMPLETES if _TO_COMPLETE.issuperset(found.missing) else mark("not everything arrives")
+        return Trouble.RIGHTS, (
+            mark(
+                "The store has not granted the rights {rights}, so {means}. What arrived is safe. Open"
+                " Tillwire in the Shopify admin and accept the rights it asks for."
+            ).format(rights=rights, means=means)
         )
-    return None if found.personal.approved else _NOT_APPROVED
+    return (None, None) if found.personal.approved else (Trouble.NOT_APPROVED, _NOT_APPROVED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
@@ -9,7 +10,7 @@ import httpx
 from shopify_app import ShopifyApp
 
 from app.services.errors import Failed
-from connectors.shopify import code_grant, oauth, wire
+from connectors.shopify import code_grant, oauth
 from connectors.shopify.admin import Admin
 from connectors.shopify.identity import BadIdentity, Expired, Identity, reload_path, shop_domain, verify_id_token
 from connectors.shopify.oauth import Grant
@@ -18,6 +19,7 @@ from connectors.shopify.subscriptions import PATH, SCOPES
 __all__ = ["BadIdentity", "Expired", "Identity", "ShopifyClient", "reload_path", "shop_domain"]
 
 CALLBACK = "/connect/shopify/callback"
+ADMIN = "https://admin.shopify.com"
 
 
 class ShopifyClient:
@@ -46,11 +48,23 @@ class ShopifyClient:
         self.api_version = api_version
         self.public_url = public_url
         self.admin_url = admin_url
-        self._http = wire.new_client(f"Tillwire/{version('tillwire')}", admin_url, inner)
+        self._inner = inner
+        self._opening = threading.Lock()
+        self._opened: httpx.Client | None = None
         self._app = ShopifyApp(client_id, self.secrets[0]) if client_id and self.secrets else None
 
     def __repr__(self) -> str:
         return f"ShopifyClient({self.client_id!r})"
+
+    @property
+    def _http(self) -> httpx.Client:
+        """Made for the first call: the connections and their certificates are six megabytes."""
+        with self._opening:
+            if self._opened is None:
+                from connectors.shopify import wire
+
+                self._opened = wire.new_client(f"Tillwire/{version('tillwire')}", self.admin_url, self._inner)
+            return self._opened
 
     @property
     def configured(self) -> bool:
@@ -88,5 +102,11 @@ class ShopifyClient:
         """Where a merchant is asked to install the app."""
         return code_grant.permission_url(self.client_id, domain, SCOPES, self.public_url + CALLBACK, state)
 
+    def page(self, domain: str, path: str) -> str:
+        """Where a page of ours opens inside the shop's admin."""
+        return f"{ADMIN}/store/{domain.partition('.')[0]}/apps/{self.client_id}{path}"
+
     def close(self) -> None:
-        self._http.close()
+        with self._opening:
+            if self._opened is not None:
+                self._opened.close()

@@ -18,12 +18,21 @@ from sqlalchemy.orm import Session
 from app.db import Base, Database
 from app.metrics import CONNECTS
 from app.models import Connection, ConnectionState, Shop
-from app.services import audit, configure
+from app.services import audit, configure, connections
 from app.services.errors import Failed
+from app.services.said import mark
 from app.services.secrets import Vault
 from app.services.shopify_client import ShopifyClient
 from app.services.shopify_tokens import dropped, sealed
-from app.services.shopify_troubles import ANOTHER_DOMAIN, ANOTHER_STORE, FORBIDDEN, REMOVED, WRONG_CLIENT
+from app.services.shopify_troubles import (
+    ANOTHER_DOMAIN,
+    ANOTHER_STORE,
+    FORBIDDEN,
+    REMOVED,
+    WRONG_CLIENT,
+    Trouble,
+    in_trouble,
+)
 from connectors.shopify.admin import AdminError, AdminForbidden, AdminUnauthorized, AdminUnavailable
 from connectors.shopify.code_grant import missing_scopes
 from connectors.shopify.identity import Identity
@@ -79,19 +88,22 @@ class Installer:
         self._shopify = shopify
         self._clock = clock
 
-    def open(self, identity: Identity) -> int:
-        """The shop whose staff opened the app; connected first, by token exchange, where it is not.
+    def opened(self, identity: Identity) -> int | None:
+        """The shop whose staff opened the app, where it is connected; that is read here, and nobody is asked."""
+        known = self.known(identity.domain)
+        if known is None or not known.connected:
+            return None
+        self._note_opened(known, identity.issued_at)
+        return known.shop_id
 
-        A shop that is connected costs one read of the database.
+    def connect(self, identity: Identity) -> int:
+        """Connect the shop whose staff opened the app, by token exchange; return its id.
+
         Raises:
             Stale: the ID token is too old for an exchange.
             Failed: Shopify does not answer or refuses; the text is for the merchant.
         """
-        known = self.known(identity.domain)
-        if known and known.connected:
-            self._note_opened(known, identity.issued_at)
-            return known.shop_id
-        started = self._clock()
+        known, started = self.known(identity.domain), self._clock()
         grant = asked(lambda: self._shopify.exchange(identity))
         return self.install(identity.domain, grant, started, known, actor=f"shopify:{identity.staff}")
 
@@ -129,18 +141,11 @@ class Installer:
         actor: str,
     ) -> None:
         before = {"state": connection.state, "generation": connection.generation}
-        if connection.generation and connection.reconciled_to is None:
-            connection.reconciled_to = connection.installed_at  # what no walk has seen since then is still missing
         for name, value in sealed(self._vault, grant).items():
             setattr(connection, name, value)
         connection.scopes = list(facts.scopes)
-        connection.state, connection.trouble, connection.generation = (
-            ConnectionState.CONNECTED,
-            None,
-            connection.generation + 1,
-        )
-        connection.installed_at, connection.refreshing_until = started, None
-        connection.check_at = connection.reconcile_at = started
+        connection.state, connection.trouble, connection.trouble_code = ConnectionState.CONNECTED, None, None
+        connections.install(connection, started)
         learn(shop, facts)
         shop.trouble = None
         configure.resume_shop(session, shop)
@@ -153,7 +158,7 @@ class Installer:
             row = session.execute(_opened(domain)).one_or_none()
         if row is None:
             return None
-        works = row.state in _WORKING and row.trouble != WRONG_CLIENT and row.removed_at is None
+        works = row.state in _WORKING and row.trouble_code != Trouble.WRONG_CLIENT and row.removed_at is None
         return Known(row.id, row.generation, works)
 
     def _note_opened(self, known: Known, at: datetime) -> None:
@@ -175,7 +180,7 @@ class Installer:
 
 
 def _opened(domain: str) -> Any:
-    wanted = select(Shop.id, Shop.removed_at, Connection.state, Connection.trouble, Connection.generation)
+    wanted = select(Shop.id, Shop.removed_at, Connection.state, Connection.trouble_code, Connection.generation)
     return wanted.join(Connection, Connection.shop_id == Shop.id).where(
         Shop.platform == "shopify", Shop.domain == domain
     )
@@ -242,9 +247,11 @@ def asked(question: Callable[[], T]) -> T:
     except (AdminForbidden, OAuthForbidden):
         raise Failed(FORBIDDEN) from None
     except (OAuthUnavailable, AdminUnavailable):
-        raise Failed("Shopify does not answer. Nothing was changed. Reload this page in a minute.") from None
+        raise Failed(mark("Shopify does not answer. Nothing was changed. Reload this page in a minute.")) from None
     except (OAuthError, AdminError) as error:
-        text = f"Shopify's answer could not be used ({error}). Nothing was changed. Reload this page in a minute."
+        text = mark(
+            "Shopify's answer could not be used ({error}). Nothing was changed. Reload this page in a minute."
+        ).format(error=error)
         raise Failed(text) from None
 
 
@@ -267,7 +274,7 @@ def uninstalled(session: Session, shop: Shop, triggered_at: datetime) -> bool:
     if connection.opened_at is not None and connection.opened_at >= triggered_at:
         values = dropped()  # installed again since, though nobody told us; the old tokens are dead all the same
     else:
-        values = dropped() | {"state": ConnectionState.ENDED, "trouble": REMOVED}
+        values = dropped() | {"state": ConnectionState.ENDED, **in_trouble(Trouble.REMOVED)}
         values |= {"check_at": None, "reconcile_at": None}
         configure.pause_shop(session, shop)
     before = {"state": connection.state}
@@ -285,6 +292,7 @@ def scopes_changed(session: Session, shop: Shop, current: Sequence[str], trigger
         return False
     before = {"scopes": connection.scopes}
     connection.scopes, connection.check_at = sorted(current), triggered_at
+    connection.reconcile_at = triggered_at  # what was hidden for want of a right can be seen now
     after = {"scopes": connection.scopes, "missing": missing_scopes(SCOPES, current)}
     audit.record(session, shop_id=shop.id, actor="shopify", action="change scopes", before=before, after=after)
     return True

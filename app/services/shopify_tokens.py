@@ -22,9 +22,10 @@ from app.db import Database
 from app.models import Connection, ConnectionState, Shop
 from app.services import audit
 from app.services.errors import Failed
+from app.services.said import mark
 from app.services.secrets import Locked, Vault
 from app.services.shopify_client import ShopifyClient
-from app.services.shopify_troubles import REOPEN, WRONG_CLIENT
+from app.services.shopify_troubles import NO_TROUBLE, REOPEN, WRONG_CLIENT, Trouble, in_trouble
 from connectors.shopify.admin import Admin
 from connectors.shopify.oauth import DeadGrant, Grant, OAuthError, WrongClient
 
@@ -39,6 +40,10 @@ KEEP = timedelta(days=30)  #: a refresh token with less to live is replaced, tho
 
 class NeedsReopening(Failed):
     """There are no tokens that work until somebody opens the app in the store's admin."""
+
+
+class ClientRefused(Failed):
+    """Shopify does not take our client secret; of a shop that removed the app it says the same."""
 
 
 class NoAnswer(Failed):
@@ -155,7 +160,7 @@ class Tokens:
                 self._living(shop_id, rejected=self._kept(shop_id).access_token)
                 done.append(shop_id)
             except Failed as error:
-                log.warning("the tokens of shop %d were not renewed: %s", shop_id, error)
+                log.warning("the tokens of shop %d were not renewed: %s", shop_id, error, extra={"shop": shop_id})
                 failed.append(shop_id)
         return done, failed
 
@@ -174,7 +179,7 @@ class Tokens:
             elif usable:
                 return kept.access_token  # another worker is at it, and this one lives a little longer
             if time.monotonic() > until:
-                raise NoAnswer("the access to the store is being renewed; nothing is lost, try again in a minute")
+                raise NoAnswer(mark("the access to the store is being renewed; nothing is lost, try again in a minute"))
             self._sleep(POLL)
 
     def _kept(self, shop_id: int) -> _Kept:
@@ -229,9 +234,10 @@ class Tokens:
                 raise NeedsReopening(REOPEN) from None
             return None
         except WrongClient:
-            refused = {"state": ConnectionState.ATTENTION, "trouble": WRONG_CLIENT, "refreshing_until": None}
+            attention = {"state": ConnectionState.ATTENTION, "refreshing_until": None}
+            refused = {**attention, **in_trouble(Trouble.WRONG_CLIENT)}
             if self._change(mine, refused, kept.shop_id, ConnectionState.ATTENTION):
-                raise Failed(WRONG_CLIENT) from None
+                raise ClientRefused(WRONG_CLIENT) from None
             return None
         except OAuthError as error:
             self._change(mine, {"refreshing_until": None})
@@ -249,8 +255,8 @@ class Tokens:
             # Answered again, so what was said of a wrong secret is over; what a check found stays.
             connection.execute(
                 update(Connection)
-                .where(*mine, Connection.trouble == WRONG_CLIENT)
-                .values(state=ConnectionState.CONNECTED, trouble=None)
+                .where(*mine, Connection.trouble_code == Trouble.WRONG_CLIENT)
+                .values(state=ConnectionState.CONNECTED, **NO_TROUBLE)
             )
             saved = connection.execute(update(Connection).where(*mine).values(**fresh, refreshing_until=None))
             return bool(_count(saved))
@@ -292,7 +298,7 @@ def dropped() -> dict[str, Any]:
     """A connection's columns once its tokens are dead; webhooks, which need none, go on."""
     return {
         "state": ConnectionState.REOPEN,
-        "trouble": REOPEN,
+        **in_trouble(Trouble.REOPEN),
         "secrets": None,
         "expires_at": None,
         "refresh_expires_at": None,

@@ -13,17 +13,18 @@ from app.db import Database
 from app.metrics import CONNECTS
 from app.models import ConnectAttempt
 from app.services.errors import Wrong
+from app.services.said import mark
 from app.services.shopify_client import ShopifyClient
 from app.services.shopify_install import Installer, Stale, asked
 from connectors.shopify.code_grant import BadCallback, check_callback
 from connectors.shopify.identity import shop_domain
 
 LONGEST_WALK = timedelta(minutes=10)
-FORGED = (
-    "This did not come from Shopify as an answer to us, or came too late. Nothing was changed. Start the installation"
-    " again from the Shopify admin."
+FORGED = mark(
+    "This did not come from Shopify as an answer to us, or came too late. Nothing was"
+    " changed. Start the installation again from the Shopify admin."
 )
-_NO_SHOP = "This is no shop's address: write it like my-shop.myshopify.com."
+_NO_SHOP = mark("This is no shop's address: write it like my-shop.myshopify.com.")
 
 
 class Walk:
@@ -80,8 +81,8 @@ class Walk:
             raise _forged()
         attempt = self._use_up(state, domain, now)
         try:
-            grant = asked(lambda: self._shopify.redeem(domain, code))
             known = self._installer.known(domain)
+            grant = asked(lambda: self._shopify.redeem(domain, code))
             shop_id = self._installer.install(domain, grant, now, known, actor="shopify")
         except Stale:
             raise _forged() from None

@@ -22,7 +22,7 @@ from app.models import (
     Webhook,
     WebhookState,
 )
-from app.services.account import RECONCILED
+from app.services.asked import RECONCILED
 from app.services.errors import NotFound
 from app.services.packing import decompress, unpack
 from connectors.registry import CONNECTORS
@@ -59,7 +59,7 @@ def connection(row: Connection) -> Row:
     """How a store is reached; no keys."""
     return {
         "state": row.state,
-        "trouble": row.trouble,
+        "trouble": row.trouble or row.reconcile_trouble,
         "checked_at": moment(row.checked_at),
         "reconciled_to": moment(row.reconciled_to),
         "missing_scopes": (row.report or {}).get("scopes", {}).get("missing", []),
@@ -170,7 +170,7 @@ def _payloads(session: Session, ids: list[int]) -> dict[int, Any]:
     for part in _parts(ids):
         wanted = select(Attempt.delivery_id, Attempt.payload).where(Attempt.delivery_id.in_(part))
         for delivery_id, payload in session.execute(wanted.order_by(Attempt.id)):
-            if payload is not None:
+            if payload:
                 found[delivery_id] = payload
     return {delivery_id: unpack(payload) for delivery_id, payload in found.items()}
 
@@ -221,7 +221,7 @@ def _webhook(row: Webhook) -> Row:
         "topic": row.topic,
         "received_at": moment(row.received_at),
         "state": row.state,
-        "bytes": len(decompress(row.body)),
+        "bytes": len(decompress(row.body)) if row.body else None,
         "body_hash": row.body_hash,
         **({"source": "reconciliation"} if row.dedup_key.startswith(RECONCILED) else {}),
     }

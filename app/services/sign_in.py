@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from app.models import Account, Shop, SignIn, SignInLink, SpentLink
 from app.services import accounts, audit
 from app.services.errors import Wrong
+from app.services.said import mark
 
 LINK_LIFETIME = timedelta(minutes=15)
 OPERATOR_LINK_LIFETIME = timedelta(minutes=5)
@@ -103,7 +104,7 @@ def use_link(session: Session, token: str, now: datetime) -> str:
     )
     row = session.execute(used).one_or_none()
     if row is None:
-        raise Wrong("This link was used already, or is too old. Nothing was changed. Ask for a new one.")
+        raise Wrong(mark("This link was used already, or is too old. Nothing was changed. Ask for a new one."))
     email, shop_id = row
     if email is None:
         return _open_for_operator(session, shop_id, now)

@@ -22,6 +22,7 @@ from app.models import Connection, Shop
 from app.providers.base import version
 from app.providers.wire import Session, exchange
 from app.services.errors import Failed, Wrong
+from app.services.said import mark
 from app.services.secrets import Vault
 from app.services.store_troubles import NotPublic, why_not
 from connectors.woocommerce.answers import StoreError, StoreUnavailable
@@ -64,20 +65,20 @@ def address_of(typed: str, *, allow_private: bool) -> str:
     except ValueError:
         raise Wrong(_NO_ADDRESS) from None
     if "@" in parts.netloc or "?" in text or "#" in text:
-        raise Wrong("Leave out everything but the address of your store: no user, no question mark, no #")
+        raise Wrong(mark("Leave out everything but the address of your store: no user, no question mark, no #"))
     if parts.scheme not in ("https", "http"):
         raise Wrong(_NO_ADDRESS)
     if parts.scheme == "http" and not allow_private:
-        raise Wrong("Tillwire asks stores over a secure connection only: type the address with https://")
+        raise Wrong(mark("Tillwire asks stores over a secure connection only: type the address with https://"))
     if not (_PRIVATE_HOST if allow_private else _HOST).fullmatch(host):
         raise Wrong(_NO_ADDRESS)
     if port not in (None, 443) and not allow_private:
-        raise Wrong("A store must be reachable without a port in its address: remove the colon and the number")
+        raise Wrong(mark("A store must be reachable without a port in its address: remove the colon and the number"))
     usual = {"https": 443, "http": 80}[parts.scheme]
     return f"{parts.scheme}://{host}{'' if port in (None, usual) else f':{port}'}{_path(parts)}"
 
 
-_NO_ADDRESS = "This is no address of a store: type it as it stands in the browser, like https://shop.example"
+_NO_ADDRESS = mark("This is no address of a store: type it as it stands in the browser, like https://shop.example")
 
 
 def _host(parts: SplitResult) -> str:
@@ -125,7 +126,7 @@ def found_at(stores: Stores, typed: str) -> str:
         with explorer(stores) as look:
             found = look.find(url)
     except StoreError as error:
-        raise Wrong(f"{why_not(error)} Nothing was changed.") from None
+        raise Wrong(f"{why_not(error)} " + mark("Nothing was changed.")) from None
     return address_of(found.url, allow_private=stores.allow_private)
 
 

@@ -19,14 +19,15 @@ from app.models import Delivery, Destination, Event, EventState, Ledger, Mode, S
 from app.providers.base import Provider
 from app.providers.registry import PROVIDERS
 from app.services import attempts
-from app.services.account import RECONCILED
 from app.services.amounts import amount
+from app.services.asked import RECONCILED
 from app.services.attempts import Plan, Try
 from app.services.cover import Cover
 from app.services.errors import NotFound
 from app.services.orders import PRECEDENCE, standing
 from app.services.packing import decompress, unpack
 from app.services.reasons import sentence
+from app.services.retention import Removed, days
 from app.services.route import Router
 from app.services.unsent import Silence, reports
 from connectors.events import LIVE_NUMBER, Kind
@@ -72,7 +73,7 @@ class Arrival:
     id: int
     at: datetime
     topic: str
-    size: int  #: bytes
+    size: int | None  #: bytes; None once retention removed it
     asked: bool  #: by reconciliation
     events: tuple[Told, ...]
 
@@ -153,12 +154,15 @@ def body(session: Session, shop_id: int, key: str, webhook_id: int) -> bytes:
     """A webhook of the order as it came, persons included.
 
     Raises:
-        NotFound: this shop's order has no such webhook.
+        NotFound: this shop's order has no such webhook; Removed: its body is not kept any more.
     """
     _, events = _known(session, shop_id, key)
     if webhook_id not in {event.webhook_id for event in events}:
         raise NotFound("there is no such webhook")
-    return decompress(session.get_one(Webhook, webhook_id).body)
+    packed = session.get_one(Webhook, webhook_id).body
+    if not packed:
+        raise Removed(days(session.get_one(Shop, shop_id)))
+    return decompress(packed)
 
 
 def _facts(events: Iterable[Event]) -> list[Mapping[str, Any]]:
@@ -179,7 +183,7 @@ def _arrivals(session: Session, events: Sequence[Event], deliveries: Sequence[De
             id=webhook.id,
             at=webhook.received_at,
             topic=webhook.topic,
-            size=len(decompress(webhook.body)),
+            size=len(decompress(webhook.body)) if webhook.body else None,
             asked=webhook.dedup_key.startswith(RECONCILED),
             events=tuple(told[webhook.id]),
         )
@@ -205,7 +209,8 @@ def _told(event: Event, deliveries: Sequence[Sent], cover: Cover) -> Told:
 
 def _deliveries(session: Session, shop_id: int, events: Sequence[Event]) -> Sequence[Delivery]:
     ids = [event.id for event in events if event.state == EventState.UNDERSTOOD]
-    wanted = select(Delivery).where(Delivery.shop_id == shop_id, Delivery.event_id.in_(ids))
+    # Added to, the shop is no way in: through its index SQLite would read all of a shop's deliveries.
+    wanted = select(Delivery).where(Delivery.event_id.in_(ids), Delivery.shop_id + 0 == shop_id)
     return session.scalars(wanted.order_by(Delivery.id)).all()
 
 

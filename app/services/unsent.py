@@ -11,9 +11,10 @@ from sqlalchemy.orm import Session
 from app.models import Delivery, Destination, Event, EventState, Mode, Shop
 from app.providers.base import NOTHING, Action, Provider
 from app.providers.registry import PROVIDERS
-from app.services.configure import own_mapping
+from app.services.own_mappings import own_text
 from app.services.packing import unpack
 from app.services.route import Router, Target, complete_facts, effective
+from app.services.said import mark
 from app.services.secrets import Locked
 from connectors.events import Kind
 from mappings.conditions import condition
@@ -22,34 +23,36 @@ from mappings.errors import MappingError
 
 Facts = dict[str, Any]
 
-NOT_SET_UP = "It is not set up for this store, so nothing is sent to it."
-OFF = "It is switched off, so nothing is sent to it. Nothing is lost: switching it on can include past days."
-NOTHING_YET = "Nothing happened with this order yet that could be reported."
-NOT_UNDERSTOOD = "What your store told of this order could not be understood: {reason}"
-ON_HOLD = "It is on hold, and what it is owed for this order is worked out once that is mended: {reason}"
-UNUSABLE = "Its settings or your mapping cannot be used, so nothing is worked out for it: {reason}"
-SET_UP_LATER = (
+NOT_SET_UP = mark("It is not set up for this store, so nothing is sent to it.")
+OFF = mark("It is switched off, so nothing is sent to it. Nothing is lost: switching it on can include past days.")
+NOTHING_YET = mark("Nothing happened with this order yet that could be reported.")
+NOT_UNDERSTOOD = mark("What your store told of this order could not be understood: {reason}")
+ON_HOLD = mark("It is on hold, and what it is owed for this order is worked out once that is mended: {reason}")
+CATCHING_UP = mark("It was on hold, and what it missed meanwhile is being worked out now: look again in a minute.")
+UNUSABLE = mark("Its settings or your mapping cannot be used, so nothing is worked out for it: {reason}")
+SET_UP_LATER = mark(
     "It was set up after this happened. Switch it on again with past days, and this order is included if it is in them."
 )
-CHANGED = (
-    "It was off, or its options or mapping were others, when this happened. As they are now it would be sent: switch"
-    " it on again with past days, and this order is included if it is in them."
+CHANGED = mark(
+    "It was off, or its options or mapping were others, when this happened. As they are now"
+    " it would be sent: switch it on again with past days, and this order is included if it"
+    " is in them."
 )
-NO_RULE = "Your mapping has no rule for what happened with this order: {kinds}."
-NOT_DUE = "It is told of an order when it is {moment}, and this one is not, or not yet."
-OPTION = "Its option “{label}” leaves this order out."
-CONDITION = "Your mapping asks for {path}, and this order does not have what it asks for."
+NO_RULE = mark("Your mapping has no rule for what happened with this order: {kinds}.")
+NOT_DUE = mark("It is told of an order when it is {moment}, and this one is not, or not yet.")
+OPTION = mark("Its option “{label}” leaves this order out.")
+CONDITION = mark("Your mapping asks for {path}, and this order does not have what it asks for.")
 
 #: What happened, in a merchant's words.
 HAPPENED: Mapping[str, str] = {
-    Kind.PLACED: "placed",
-    Kind.PAID: "paid",
-    Kind.UPDATED: "changed",
-    Kind.FULFILLED: "sent out",
-    Kind.REFUNDED: "refunded",
-    Kind.CANCELLED: "cancelled",
-    Kind.DELETED: "moved to the trash",
-    Kind.RESTORED: "taken from the trash",
+    Kind.PLACED: mark("placed"),
+    Kind.PAID: mark("paid"),
+    Kind.UPDATED: mark("changed"),
+    Kind.FULFILLED: mark("sent out"),
+    Kind.REFUNDED: mark("refunded"),
+    Kind.CANCELLED: mark("cancelled"),
+    Kind.DELETED: mark("moved to the trash"),
+    Kind.RESTORED: mark("taken from the trash"),
 }
 
 #: Facts that are worked out from a choice of the merchant's; the setting that holds the choice.
@@ -69,7 +72,11 @@ class Silence:
         """What a delivery is for: its action, or what happened where its rule only says why nothing is sent."""
         action = PROVIDERS[delivery.provider].actions[delivery.action]
         kinds = {event.id: event.kind or "" for event in self.events}
-        return f"When it was {happened(kinds[delivery.event_id])}" if action is NOTHING else action.title
+        return (
+            mark("When it was {moment}").format(moment=happened(kinds[delivery.event_id]))
+            if action is NOTHING
+            else action.title
+        )
 
     def why(self, provider: Provider, destination: Destination | None) -> str:
         """Why ``provider`` was owed nothing."""
@@ -81,7 +88,7 @@ class Silence:
         if not told:
             return self._not_told()
         if destination.missed_from is not None and any(event.id >= destination.missed_from for event in told):
-            return ON_HOLD.format(reason=destination.held or "")
+            return ON_HOLD.format(reason=destination.held) if destination.held else CATCHING_UP
         try:
             target = self.router.target(self.session, destination)
             return self._by_rules(provider, destination, target, told)
@@ -110,7 +117,7 @@ class Silence:
 
     def _failing(self, provider: Provider, target: Target, heard: Sequence[tuple[Rule, Facts]]) -> str:
         """The condition that fails, and first of all the one that speaks of time: it may still be met."""
-        own = own_mapping(self.session, self.shop, provider)
+        own = own_text(self.session, self.shop, provider)
         conditions = {str(rule["name"]): rule.get("when", ()) for rule in effective(provider.name, own).rules}
         failed = [each["path"] for rule, facts in heard for each in conditions[rule.name] if not condition(each)(facts)]
         path = next((each for each in failed if each in _CHOICES), failed[0])

@@ -15,12 +15,12 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import or_, select, update
 
 from app.db import Database
-from app.models import Connection, ConnectionState
+from app.models import Connection, ConnectionState, Shop
+from app.services.connections import EVERY
 
 log = logging.getLogger(__name__)
 
 ONCE = timedelta.max  #: for a step of the start
-CHECK_EVERY = timedelta(hours=1)
 FRESH = timedelta(minutes=10)  #: a start within so much of the last check asks nobody again
 AT_ONCE = 4  #: stores that are asked at a time
 MOST = 100  #: checks begun in one go
@@ -86,8 +86,10 @@ def check_due(db: Database, check: Callable[[int], object], now: datetime) -> in
 
 
 def _due(db: Database, now: datetime) -> list[tuple[int, datetime]]:
-    wanted = select(Connection.shop_id, Connection.check_at).where(
-        Connection.check_at <= now, Connection.state.in_(_CHECKED)
+    wanted = (
+        select(Connection.shop_id, Connection.check_at)
+        .join(Shop, Shop.id == Connection.shop_id)
+        .where(Connection.check_at <= now, Connection.state.in_(_CHECKED), Shop.removed_at.is_(None))
     )
     with db.read() as session:
         rows = session.execute(wanted.order_by(Connection.check_at).limit(MOST))
@@ -100,7 +102,7 @@ def _claim(db: Database, shop_id: int, at: datetime, now: datetime) -> bool:
         moved = connection.execute(
             update(Connection)
             .where(Connection.shop_id == shop_id, Connection.check_at == at)
-            .values(check_at=now + CHECK_EVERY)
+            .values(check_at=now + EVERY)
         )
         return bool(moved.rowcount)
 
@@ -109,4 +111,4 @@ def _check_one(check: Callable[[int], object], shop_id: int) -> None:
     try:
         check(shop_id)
     except Exception:  # one store's trouble must not keep the others from being looked at
-        log.exception("checking the connection of shop %d failed", shop_id)
+        log.exception("checking the connection of shop %d failed", shop_id, extra={"shop": shop_id})

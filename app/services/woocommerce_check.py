@@ -22,6 +22,10 @@ from sqlalchemy.orm import Session
 
 from app.models import Connection, ConnectionState, LinkKey, Shop, Webhook
 from app.services import audit, link_keys
+from app.services.connections import EVERY
+from app.services.errors import Failed
+from app.services.said import mark
+from app.services.secrets import Locked
 from app.services.store_troubles import why_not
 from app.services.stores import Stores, explorer, store_at, try_keys
 from app.services.woocommerce_hooks import Kept, Round, Superseded, keep
@@ -32,12 +36,11 @@ from connectors.woocommerce.hooks import ACTIVE
 log = logging.getLogger(__name__)
 
 PLATFORM = "woocommerce"
-EVERY = timedelta(hours=1)
 AGAIN = timedelta(minutes=5)  #: where the store did not answer
 LEASE = timedelta(minutes=2)  #: longer than one call with its tries
 RECENT = 1000  #: webhooks of a shop that are looked at for when a topic was last heard
 _LIVE = (ConnectionState.CONNECTED, ConnectionState.ATTENTION, ConnectionState.UNPROVEN)
-_SAFE = "What arrived before is safe, and what is missed now is fetched once it works again."
+_SAFE = mark("What arrived before is safe, and what is missed now is fetched once it works again.")
 
 Report = dict[str, Any]
 
@@ -87,11 +90,15 @@ def check(stores: Stores, shop_id: int, now: datetime) -> Report:
         ``at``; ``topics``: by topic ``state`` (active, paused, missing, not offered), ``why`` and ``last_event_at``;
         ``why`` where the store could not be asked, with ``unreachable_since`` where it did not answer at all. The last
         report where nothing is connected or another round is at it.
+    Raises `Failed` where none of our keys opens the store's.
     """
     if not stores.public_url:  # without it none of our webhooks would be known to be ours
         log.error("PUBLIC_URL is not set: stores cannot be looked after")
         return _last_report(stores, shop_id)
-    claim = _claim(stores, shop_id, now)
+    try:
+        claim = _claim(stores, shop_id, now)
+    except Locked as error:
+        raise Failed(str(error)) from None
     if claim is None:
         return _last_report(stores, shop_id)
     with suppress(Superseded):
@@ -171,20 +178,21 @@ def _has_plugin(claim: _Claim) -> bool:
 
 
 def _give_link_key(claim: _Claim, store: Store) -> Report:
-    """Hand the plugin a key, once per connection; a report names a key only after the store took it."""
-    given = claim.before.get("link_key")
+    """Hand the plugin a key, once for each address of ours; a report names a key only after the store took it."""
+    known = {name: claim.before.get(name) for name in ("link_key", "link_for")}
     with claim.stores.db.write() as session:
         living = select(LinkKey.id).where(LinkKey.shop_id == claim.shop_id, LinkKey.retired_at.is_(None))
-        if given and session.scalar(living.where(LinkKey.name == given)):
-            return {"link_key": given}
+        here = known["link_for"] == claim.stores.public_url
+        if here and session.scalar(living.where(LinkKey.name == known["link_key"])):
+            return known
         name, secret = link_keys.new_key(session, claim.stores.vault, claim.shop_id)
     claim.hold()
     try:
         store.give_link_key(name, secret, claim.stores.public_url)
     except StoreError as error:
-        log.warning("the plugin of shop %d took no link key: %s", claim.shop_id, error)
+        log.warning("the plugin of shop %d took no link key: %s", claim.shop_id, error, extra={"shop": claim.shop_id})
         return {}
-    return {"link_key": name}
+    return {"link_key": name, "link_for": claim.stores.public_url}
 
 
 # --- what is remembered -----------------------------------------------------------------------------------------------
@@ -251,7 +259,7 @@ def _last_heard(claim: _Claim) -> dict[str, str]:
 
 
 def _remember_trouble(claim: _Claim, error: StoreError) -> None:
-    log.info("the store of shop %d could not be looked after: %s", claim.shop_id, error)
+    log.info("the store of shop %d could not be looked after: %s", claim.shop_id, error, extra={"shop": claim.shop_id})
     report = {**claim.before, "at": claim.now.isoformat(), "why": f"{why_not(error)} {_SAFE}"}
     values: dict[str, Any] = {"checked_at": claim.now, "check_at": claim.now + AGAIN, "refreshing_until": None}
     if isinstance(error, StoreUnavailable):
@@ -259,7 +267,7 @@ def _remember_trouble(claim: _Claim, error: StoreError) -> None:
     else:
         report.pop("unreachable_since", None)
         values["state"] = ConnectionState.ATTENTION
-        values["trouble"] = f"{why_not(error)} {_SAFE} Mend it there, or connect the store again."
+        values["trouble"] = f"{why_not(error)} {_SAFE} " + mark("Mend it there, or connect the store again.")
         values["check_at"] = claim.now + EVERY
     with claim.stores.db.write() as session:
         claim.write(session, **values, report=report)

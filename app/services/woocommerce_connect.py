@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session
 from app.metrics import CONNECTS
 from app.models import Account, ConnectAttempt, Connection
 from app.services.errors import Failed, NotFound
+from app.services.said import mark
 from app.services.stores import Stores, found_at
 from app.services.woocommerce_check import PLATFORM
 from app.services.woocommerce_prove import KEY, SCOPE, SECRET, Keys, finish, prove
@@ -172,16 +173,16 @@ def come_back(stores: Stores, account_id: int, state: str, *, refused: bool, now
             raise NotFound(_NO_ATTEMPT)
         attempt_id, mine = attempt.id, attempt.account_id == account_id
         if not mine:
-            finish(session, attempt_id, now, error="It was approved in the browser of another account.")
+            finish(session, attempt_id, now, error=mark("It was approved in the browser of another account."))
         elif refused and attempt.delivered_at is None:
-            finish(session, attempt_id, now, error="You did not approve it in your store. Nothing was changed.")
+            finish(session, attempt_id, now, error=mark("You did not approve it in your store. Nothing was changed."))
     if not mine:
         raise NotFound(_NO_ATTEMPT)
     prove(stores, attempt_id, now)
     return look(stores, account_id, attempt_id)
 
 
-_NO_ATTEMPT = "This connection was begun elsewhere or too long ago. Nothing was changed; begin again."
+_NO_ATTEMPT = mark("This connection was begun elsewhere or too long ago. Nothing was changed; begin again.")
 
 
 def look_again(stores: Stores, account_id: int, attempt_id: int, now: datetime) -> Attempt:

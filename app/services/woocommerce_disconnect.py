@@ -18,23 +18,25 @@ from sqlalchemy.orm import Session
 from app.models import Connection, ConnectionState, Endpoint, Shop
 from app.services import audit, link_keys
 from app.services.errors import NotFound
+from app.services.said import mark
 from app.services.secrets import Locked
 from app.services.stores import Stores, store_at
 from app.services.woocommerce_check import LEASE, PLATFORM
-from app.services.woocommerce_hooks import delivery_url
-from connectors.woocommerce.answers import StoreAnswer, StoreError
+from app.services.woocommerce_hooks import ours
+from connectors.woocommerce.answers import StoreAnswer, StoreError, StoreUnauthorized
 from connectors.woocommerce.client import BASIC
 
 log = logging.getLogger(__name__)
 
-_REVOKE = (
-    "Tillwire has forgotten its key. To revoke it in your store as well, open WooCommerce > Settings > Advanced >"
-    " REST API and delete the keys whose description begins with Tillwire."
+_REVOKE = mark(
+    "Tillwire has forgotten its key. To revoke it in your store as well, open WooCommerce >"
+    " Settings > Advanced > REST API and delete the keys whose description begins with"
+    " Tillwire."
 )
-_DELETED = "Its webhooks to Tillwire are deleted."
-_LEFT = (
-    "Your store did not let Tillwire delete its webhooks. Delete those whose name begins with Tillwire under"
-    " WooCommerce > Settings > Advanced > Webhooks."
+_DELETED = mark("Its webhooks to Tillwire are deleted.")
+_LEFT = mark(
+    "Your store did not let Tillwire delete its webhooks. Delete those whose name begins with"
+    " Tillwire under WooCommerce > Settings > Advanced > Webhooks."
 )
 
 
@@ -107,7 +109,7 @@ def _leave(stores: Stores, shop: Shop, connection: Connection) -> None:
         _delete_webhooks(stores, shop, stores.vault.open(connection.secrets), connection.auth or BASIC)
         left = _DELETED
     except (StoreError, Locked) as error:
-        log.info("webhooks of shop %d are left in its store: %s", shop.id, error)
+        log.info("webhooks of shop %d are left in its store: %s", shop.id, error, extra={"shop": shop.id})
         left = _LEFT
     with stores.db.write() as session:
         # Not if it was connected anew in the meantime.
@@ -124,18 +126,13 @@ def _leave(stores: Stores, shop: Shop, connection: Connection) -> None:
 
 
 def _delete_webhooks(stores: Stores, shop: Shop, keys: Mapping[str, Any], auth: str) -> None:
-    """Delete those with a delivery URL of ours; one that cannot be does not keep the others."""
-    with stores.db.read() as session:
-        endpoints = session.scalars(select(Endpoint).where(Endpoint.shop_id == shop.id)).all()
-    ours = {delivery_url(stores, endpoint) for endpoint in endpoints}
+    """Delete ours, at whatever address we had; one that cannot be deleted does not keep the others."""
     refused: StoreError | None = None
     with store_at(stores, shop.url or "", keys, auth) as store:
-        for hook in store.webhooks():
-            if hook.delivery_url not in ours:
-                continue
+        for hook, _ in ours(stores, shop.id, store.webhooks()):
             try:
                 store.delete_webhook(hook.id)
-            except StoreAnswer as error:
+            except (StoreAnswer, StoreUnauthorized) as error:
                 refused = error
     if refused:
         raise refused

@@ -1,8 +1,9 @@
 """Keep a store's webhooks as they should be: one per topic, active, with a URL and a secret of its own.
 
-What is ours is told by its exact delivery URL, of which nobody else knows the token; everything else in the store is
-left alone. The row with token and secret is committed before the store is asked to make a webhook of it, so whatever
-moment a process dies in, the next round finds a webhook of ours by its URL, with its secret.
+What is ours is told by the token in its delivery URL, which nobody else knows; everything else in the store is left
+alone. So webhooks are known, too, that were made when this server had another address: they are deleted, for nobody may
+go on to receive orders there. The row with token and secret is committed before the store is asked to make a webhook of
+it, so whatever moment a process dies in, the next round finds a webhook of ours by its URL, with its secret.
 
 Source: developer.woocommerce.com/docs/apis/rest-api/v3/webhooks/; that a webhook which is only set active again is
 switched off by its next failure: WC_Webhook::failed_delivery, whose count REST neither shows nor resets.
@@ -11,17 +12,19 @@ switched off by its next failure: WC_Webhook::failed_delivery, whose count REST 
 from __future__ import annotations
 
 import logging
+import re
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import delete, select, update
 
 from app.models import Endpoint
+from app.services.said import mark
 from app.services.store_troubles import why_not
 from app.services.stores import Stores
-from connectors.woocommerce.answers import StoreAnswer, StoreError
+from connectors.woocommerce.answers import StoreAnswer, StoreError, StoreUnauthorized
 from connectors.woocommerce.client import Store
 from connectors.woocommerce.hooks import ACTIVE, CART_TOPIC, DISABLED, NO_SUCH_TOPIC, ORDER_TOPICS, PAUSED, Hook
 
@@ -30,13 +33,14 @@ log = logging.getLogger(__name__)
 TOPICS = (*ORDER_TOPICS, CART_TOPIC)
 MISSING, NOT_OFFERED = "missing", "not offered"
 _RANK = {ACTIVE: 0, PAUSED: 1}
+_OURS = re.compile(r"https?://[^/?#]+(?:/[^?#]*)?/webhooks/woocommerce/([A-Za-z0-9_-]+)")
 _WHY_ANEW = {
-    DISABLED: "The store had switched it off after failed deliveries; it was made anew.",
-    None: "It was not there; it was made.",
+    DISABLED: mark("The store had switched it off after failed deliveries; it was made anew."),
+    None: mark("It was not there; it was made."),
 }
-_WHY_PAUSED = "It is paused in the store, and stays so until it is set to active there."
-_WHY_OLD_PLUGIN = "The store does not know this topic; its Tillwire plugin may be too old."
-_WHY_NO_CARTS = "Carts are only told by a store with the Tillwire plugin."
+_WHY_PAUSED = mark("It is paused in the store, and stays so until it is set to active there.")
+_WHY_OLD_PLUGIN = mark("The store does not know this topic; its Tillwire plugin may be too old.")
+_WHY_NO_CARTS = mark("Carts are only told by a store with the Tillwire plugin.")
 
 
 class Superseded(Exception):
@@ -63,12 +67,21 @@ class Round:
     hold: Callable[[], None]
 
     def url(self, endpoint: Endpoint) -> str:
-        return delivery_url(self.stores, endpoint)
+        return f"{self.stores.public_url}/webhooks/woocommerce/{endpoint.token}"
 
 
-def delivery_url(stores: Stores, endpoint: Endpoint) -> str:
-    """By which a webhook is known to be ours: nobody else knows the token."""
-    return f"{stores.public_url}/webhooks/woocommerce/{endpoint.token}"
+def ours(stores: Stores, shop_id: int, hooks: Iterable[Hook]) -> list[tuple[Hook, Endpoint]]:
+    """Those of a store's webhooks that are ours, at whatever address we had, each with the endpoint it was made of."""
+    with stores.db.read() as session:
+        endpoints = session.scalars(select(Endpoint).where(Endpoint.shop_id == shop_id)).all()
+    known = {endpoint.token: endpoint for endpoint in endpoints}
+    return [(hook, known[token]) for hook in hooks if (token := token_of(hook)) in known]
+
+
+def token_of(hook: Hook) -> str:
+    """What stands where a token stands in our delivery URLs; empty for a URL of another kind."""
+    match = _OURS.fullmatch(hook.delivery_url)
+    return match[1] if match else ""
 
 
 def keep(this: Round, *, anew: bool, carts: bool) -> dict[str, Kept]:
@@ -80,23 +93,26 @@ def keep(this: Round, *, anew: bool, carts: bool) -> dict[str, Kept]:
     Raises:
         StoreError: the rest must wait. Superseded: it is no longer ours to do.
     """
-    endpoints = _endpoints(this)
-    ours = {this.url(endpoint): endpoint for endpoint in endpoints}
-    hooks = [hook for hook in this.store.webhooks() if hook.delivery_url in ours]
-    for hook in hooks:
-        endpoint = ours[hook.delivery_url]
-        if endpoint.retired_at or hook.topic != endpoint.topic:
+    there = ours(this.stores, this.shop_id, this.store.webhooks())
+    for hook, endpoint in there:
+        if not _in_place(this, hook, endpoint):
             _delete(this, hook)
-    living = [endpoint for endpoint in endpoints if not endpoint.retired_at]
+    living = _endpoints(this)
     found = {}
     for topic in TOPICS:
         mine = [endpoint for endpoint in living if endpoint.topic == topic]
-        there = [hook for hook in hooks if hook.topic == topic and ours[hook.delivery_url] in mine]
-        if topic == CART_TOPIC and not (carts or there):
+        hooks = [hook for hook, endpoint in there if endpoint.topic == topic and _in_place(this, hook, endpoint)]
+        if topic == CART_TOPIC and not (carts or hooks):
             found[topic] = Kept(state=NOT_OFFERED, why=_WHY_NO_CARTS)
         else:
-            found[topic] = _keep(this, topic, mine, there, anew=anew)
+            found[topic] = _keep(this, topic, mine, hooks, anew=anew)
     return found
+
+
+def _in_place(this: Round, hook: Hook, endpoint: Endpoint) -> bool:
+    """Whether it may stay. At an old address of ours that is one to which nothing is sent, or that we do not make."""
+    here = hook.delivery_url == this.url(endpoint) or hook.status == PAUSED or endpoint.topic not in TOPICS
+    return here and endpoint.retired_at is None and hook.topic == endpoint.topic
 
 
 def _keep(this: Round, topic: str, endpoints: Sequence[Endpoint], hooks: Sequence[Hook], *, anew: bool) -> Kept:
@@ -116,15 +132,15 @@ def _keep(this: Round, topic: str, endpoints: Sequence[Endpoint], hooks: Sequenc
 
 
 def _endpoints(this: Round) -> Sequence[Endpoint]:
-    wanted = select(Endpoint).where(Endpoint.shop_id == this.shop_id).order_by(Endpoint.id)
+    wanted = select(Endpoint).where(Endpoint.shop_id == this.shop_id, Endpoint.retired_at.is_(None))
     with this.stores.db.read() as session:
-        return session.scalars(wanted).all()
+        return session.scalars(wanted.order_by(Endpoint.id)).all()
 
 
 def _settle(this: Round, endpoints: Sequence[Endpoint], hook: Hook) -> None:
     """Remember which webhook an endpoint is in the store, and retire the topic's others."""
     for endpoint in endpoints:
-        if this.url(endpoint) != hook.delivery_url:
+        if not hook.delivery_url.endswith(f"/{endpoint.token}"):
             _retire(this, endpoint)
         elif endpoint.remote_id != hook.id:
             _remember(this, endpoint, hook)
@@ -138,7 +154,7 @@ def _make(this: Round, topic: str, why: str | None) -> Kept:
             name=f"Tillwire: {topic}", topic=topic, delivery_url=this.url(endpoint), secret=secret
         )
     except StoreError as error:
-        if error.status is not None and 400 <= error.status < 500:
+        if error.status is not None and 300 <= error.status < 500:
             _forget(this, endpoint)  # it was surely not made; of any other failure the next round finds out
         if not isinstance(error, StoreAnswer):
             raise
@@ -174,8 +190,8 @@ def _delete(this: Round, hook: Hook) -> None:
     this.hold()
     try:
         this.store.delete_webhook(hook.id)
-    except StoreAnswer as error:  # some hosts let nobody delete; what comes twice does no harm
-        log.warning("a webhook of shop %d could not be deleted: %s", this.shop_id, error)
+    except (StoreAnswer, StoreUnauthorized) as error:  # some hosts let nobody delete; what comes twice does no harm
+        log.warning("a webhook of shop %d could not be deleted: %s", this.shop_id, error, extra={"shop": this.shop_id})
 
 
 def _remember(this: Round, endpoint: Endpoint, hook: Hook) -> None:

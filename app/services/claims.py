@@ -1,0 +1,256 @@
+"""Claims: which deliveries a worker may take, so that all workers together keep to the rules.
+
+Whoever claims holds a destination's gate, and its row, until the leases are committed: nobody else claims for it, and
+its settings, its mode and its holds stay as they were read. What somebody else has is left out, never waited for. What
+is under way anywhere is known from the leases: how many calls there are, and in which of the provider's lanes.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, cast
+
+from sqlalchemy import BindParameter, Connection, Integer, Table, Text, and_, bindparam, func, or_, select, update
+from sqlalchemy import cast as cast_to_text
+from sqlalchemy.orm import Session
+
+from app.db import clock
+from app.models import Destination, Mode
+from app.models.delivery import CLAIMABLE, OPEN, among
+from app.providers.base import Provider
+from app.providers.registry import PROVIDERS
+from app.services import gates, rows
+from app.services.budgets import Budgets, Spending
+from app.services.calls import Call
+from app.services.gates import Place
+from app.services.pauses import Pauses
+from app.services.rows import ATTEMPTS, DELIVERIES, Row
+from app.services.said import mark
+
+MOST = 100  #: rows of a destination in one claim
+LOOK_AHEAD = 4  #: rows looked at per free call where some may have to wait for their lane
+
+
+@dataclass(slots=True)
+class Claim:
+    """What one worker may take of one destination's deliveries, while it holds the gate."""
+
+    destination: Destination
+    threads: int  #: reserved; no more calls than that
+    under_way: int  #: calls that began before, of all workers together
+    lanes: set[int | None]  #: in which a call is under way
+    rows: list[Row]  #: due, none behind an earlier delivery of the same order; as many as may be of use
+    calls: list[Call] = field(default_factory=list)
+
+    def room(self, row: Row) -> Call | None:
+        """The call of this claim that the delivery may ride with."""
+        return next((call for call in self.calls if call.has_room(row)), None)
+
+
+@dataclass(slots=True)
+class Claims:
+    """What one transaction may take."""
+
+    now: datetime  #: when its leases begin
+    began: float  #: the same moment by this process's `time.monotonic`, or a little before
+    spending: Spending
+    claims: list[Claim]  #: in the order in which providers' gates are entered
+    left: list[int]  #: destinations that were too many for this transaction
+
+
+def due(session: Session, now: datetime) -> list[int]:
+    """Destinations that may send now and have something due, in no order that would favour a shop or one of its own.
+
+    Those of a shop come together, for they tell of the same events.
+    """
+    pauses = Pauses(session)
+    calling: dict[int, int] = {row.destination_id: row.calls for row in session.execute(_CALLING, {"now": now})}
+    found = [
+        row
+        for row in session.execute(_DUE, {"now": now})
+        if pauses.concurrency(row.provider, row.id, now) > calling.get(row.id, 0)
+    ]
+    random.shuffle(found)
+    turns: dict[int, int] = {}
+    found.sort(key=lambda row: turns.setdefault(row.shop_id, len(turns)))
+    return [row.id for row in found]
+
+
+def enter(
+    session: Session, ids: Sequence[int], budgets: Budgets, reserve: Callable[[int], int], at_once: int = MOST
+) -> Claims:
+    """Begin to claim for the destinations ``ids``; not for those that another worker is at, or that may not send now.
+
+    Args:
+        reserve: takes up to so many threads for calls, and says how many there were.
+        at_once: deliveries to look at; more only where the first destination has more.
+    """
+    connection = session.connection()
+    entered = gates.enter_free(connection, [gates.own(each) for each in ids])
+    found = session.scalars(_DESTINATIONS, {"ids": [place.destination_id for place in entered]})
+    destinations = {each.id: each for each in found}
+    began, now = time.monotonic(), clock(session)  # after the locks: leases begin here
+    spending = budgets.open(session, entered, now)
+    able = _able(session, [destinations[each] for each in ids if each in destinations], spending, now)
+    waiting = _waiting(connection, able, now)
+    claims, left = _choose(able, waiting, reserve, at_once)
+    _read(connection, claims, [row for each in claims for row in waiting[each.destination.id]])
+    claims.sort(key=lambda claim: _place(claim.destination))
+    return Claims(now, began, spending, claims, left)
+
+
+def _place(destination: Destination) -> Place:
+    return gates.of(destination.provider, destination.id)
+
+
+def _able(session: Session, destinations: Sequence[Destination], spending: Spending, now: datetime) -> list[Claim]:
+    """A claim for each destination that may begin calls, with a thread for each of these."""
+    leased = _leased(session.connection(), [each.id for each in destinations], now)
+    pauses = Pauses(session, *{_place(each) for each in destinations})
+    claims = []
+    for each in destinations:
+        under_way = len({row.call_id for row in leased[each.id]})
+        calls = pauses.concurrency(each.provider, each.id, now) - under_way
+        if calls > 0 and not _spent(each, spending, under_way):
+            lanes = {row.provider_lane for row in leased[each.id]} - {None}
+            claims.append(Claim(each, calls, under_way, lanes, []))
+    return claims
+
+
+def _spent(destination: Destination, spending: Spending, under_way: int) -> bool:
+    """Whether its own budget is used up; a provider's is asked for only where there is something to send."""
+    if destination.mode != Mode.LIVE or PROVIDERS[destination.provider].shared_limits:
+        return False
+    return not spending.left(destination.provider, destination.id, under_way)
+
+
+def _waiting(connection: Connection, claims: Sequence[Claim], now: datetime) -> dict[int, list[int]]:
+    """The deliveries that each destination may send next, as many as may be of use."""
+    by_provider: dict[str, list[int]] = defaultdict(list)
+    for claim in claims:
+        by_provider[claim.destination.provider].append(claim.destination.id)
+    found = {}
+    for name, ids in by_provider.items():
+        wanted = {"ids": ids, "now": now, "most": _useful(PROVIDERS[name])}
+        for row in connection.execute(_NEXT, wanted):
+            if row.deliveries:
+                found[row.id] = [int(each) for each in row.deliveries.split(",")]
+    return found
+
+
+def _useful(provider: Provider) -> int:
+    most = max(action.batch for action in provider.actions.values())
+    return min(provider.concurrency * max(most, LOOK_AHEAD if provider.lane else 1), MOST)
+
+
+def _choose(
+    claims: Sequence[Claim], waiting: Mapping[int, Sequence[int]], reserve: Callable[[int], int], at_once: int
+) -> tuple[list[Claim], list[int]]:
+    """Give out threads and the transaction's rows, first come, first served; and the destinations beyond these."""
+    chosen: list[Claim] = []
+    left: list[int] = []
+    number = 0
+    for claim in claims:
+        wanted = len(waiting.get(claim.destination.id, ()))
+        if wanted and chosen and number + wanted > at_once:
+            left.append(claim.destination.id)
+        elif wanted and (threads := reserve(min(claim.threads, wanted))):
+            claim.threads = threads
+            chosen.append(claim)
+            number += wanted
+    return chosen, left
+
+
+def _read(connection: Connection, claims: Sequence[Claim], ids: Sequence[int]) -> None:
+    """Lock the rows of ``claims``; what somebody else has locked, or changed, is left out."""
+    by_destination = {claim.destination.id: claim for claim in claims}
+    for row in rows.read(connection, _ROWS, {"ids": ids}) if ids else ():
+        by_destination[row.destination_id].rows.append(row)
+    for claim in claims:
+        claim.rows.sort(key=lambda row: (row.due_at, row.id))
+
+
+def _leased(connection: Connection, ids: Sequence[int], now: datetime) -> dict[int, list[Any]]:
+    """What is under way of each destination."""
+    found = connection.execute(_LEASED, {"ids": ids}).all()
+    ended = _end_leases(connection, ids, now) if any(row.leased_until < now for row in found) else set()
+    leased: dict[int, list[Any]] = defaultdict(list)
+    for row in found:
+        if row.id not in ended:
+            leased[row.destination_id].append(row)
+    return leased
+
+
+def _end_leases(connection: Connection, ids: Sequence[int], now: datetime) -> set[int]:
+    """End leases that ran out over unfinished attempts, for their answers are lost; return whose."""
+    over = {row.id: row for row in rows.read(connection, _OVER, {"ids": ids, "now": now})}
+    unfinished = connection.execute(_UNFINISHED, {"ids": list(over)}).all()
+    for attempt in unfinished:
+        row = over[attempt.delivery_id]
+        if attempt.purpose == "send":
+            row.doubt = not PROVIDERS[row.provider].actions[row.action].repeatable
+    for row in over.values():
+        row.leased_until = None
+    rows.write(connection, list(over.values()), ("leased_until", "doubt"))
+    if unfinished:
+        answer = mark("the process ended before the answer came")
+        connection.execute(_LOST, [{"attempt": each.id, "said": answer} for each in unfinished])
+    return set(over)
+
+
+# Made once: what is asked for every claim costs several times as much to write as to carry out.
+_D, _A, _T = DELIVERIES.c, ATTEMPTS.c, cast(Table, Destination.__table__)
+_NOW: BindParameter[datetime] = bindparam("now")
+_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
+_FREE = or_(_D.leased_until.is_(None), _D.leased_until < _NOW)  # nobody is at it, or whoever was has died
+_WAITING = and_(_D.destination_id == _T.c.id, among(_D.state, CLAIMABLE), _D.due_at <= _NOW)
+_MAY_SEND = and_(_T.c.mode != Mode.OFF, _T.c.held.is_(None))
+_DUE = select(_T.c.id, _T.c.shop_id, _T.c.provider).where(_MAY_SEND, select(_D.id).where(_WAITING, _FREE).exists())
+_DESTINATIONS = (
+    select(Destination).where(_T.c.id.in_(_IDS), _MAY_SEND).with_for_update(skip_locked=True, key_share=True)
+)
+#: Calls under way, by destination, of all workers together.
+_CALLING = (
+    select(_D.destination_id, func.count(_D.call_id.distinct()).label("calls"))
+    .where(_D.leased_until >= _NOW)
+    .group_by(_D.destination_id)
+)
+_LEASED = select(_D.id, _D.destination_id, _D.call_id, _D.provider_lane, _D.leased_until).where(
+    _D.destination_id.in_(_IDS), _D.leased_until.is_not(None)
+)
+_OVER = rows.free(_D.destination_id.in_(_IDS), _D.leased_until < _NOW)
+_UNFINISHED = select(_A.id, _A.delivery_id, _A.purpose).where(_A.delivery_id.in_(_IDS), _A.outcome.is_(None))
+_LOST = update(ATTEMPTS).where(_A.id == bindparam("attempt")).values(outcome="answer lost", answer=bindparam("said"))
+
+_EARLIER = DELIVERIES.alias()
+_BLOCKED = select(_EARLIER.c.id).where(
+    _EARLIER.c.destination_id == _D.destination_id,
+    _EARLIER.c.lane == _D.lane,
+    among(_EARLIER.c.state, OPEN),
+    _EARLIER.c.id < _D.id,
+)
+_ABREAST = DELIVERIES.alias()
+_LANE_BUSY = select(_ABREAST.c.id).where(
+    _ABREAST.c.destination_id == _D.destination_id,
+    _ABREAST.c.provider_lane == _D.provider_lane,
+    _ABREAST.c.leased_until.is_not(None),
+)
+_FIRST = (
+    select(_D.id)
+    .where(_WAITING, _D.leased_until.is_(None), ~_BLOCKED.exists(), ~_LANE_BUSY.exists())
+    .order_by(_D.due_at, _D.id)
+    .limit(bindparam("most", type_=Integer))
+    .correlate(_T)
+    .subquery()
+)
+#: Of several destinations at once, each with its own limit, without looking at all that waits.
+_NEXT = select(
+    _T.c.id,
+    select(func.aggregate_strings(cast_to_text(_FIRST.c.id, Text), ",")).scalar_subquery().label("deliveries"),
+).where(_T.c.id.in_(_IDS))
+_ROWS = rows.free(_D.id.in_(_IDS), among(_D.state, CLAIMABLE), _D.leased_until.is_(None))
