@@ -14,6 +14,7 @@ from flask import Flask, abort, current_app, g, request, session, url_for
 from flask_wtf.csrf import CSRFProtect, generate_csrf
 from markupsafe import Markup
 
+from app import ids
 from app.config import Config
 from app.db import Database
 from app.models import Shop
@@ -147,6 +148,7 @@ def current_shop() -> int:
     if wanted not in mine:
         abort(404)
     g.shop = mine[wanted]
+    ids.note(shop=wanted)
     return int(wanted)
 
 

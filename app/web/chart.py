@@ -8,23 +8,23 @@ from __future__ import annotations
 import base64
 import sys
 from collections.abc import Sequence
+from functools import lru_cache
+from itertools import count
+from typing import Any
 from xml.etree.ElementTree import Element
 
-import pygal
 from flask_babel import gettext as _
 
 from app.models import DeliveryState
 from app.services.tally import Day, by_state
 from app.web.texts import local_day
 
-#: It serves maps that we do not draw, in a form that Python 3.12 dropped, and warns at every import after it.
-sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__module__ != "pygal"]
-
 _PENDING = (DeliveryState.PENDING, DeliveryState.RETRYING, DeliveryState.HELD)
 _SEEN = (DeliveryState.DELIVERED, DeliveryState.SHADOW)
 _STUCK = (DeliveryState.DEAD, DeliveryState.UNKNOWN)
 _COLORS = ("#2f7d5b", "#b9bdb2", "#c78a1e", "#b3352f")
 _DARK_COLORS = ("#6cc79a", "#5b635d", "#e3b04e", "#ec8a82")
+KEPT = 64  #: charts, of about 20 KB
 _WIDE, _NARROW = (900, 260), (400, 300)  #: pixels; the narrow one is for phones, with letters that stay legible
 
 
@@ -56,16 +56,21 @@ def rows(days: Sequence[Day]) -> list[tuple[str, list[int]]]:
 
 def draw(days: Sequence[Day]) -> tuple[str, str]:
     """The chart for wide and for narrow pages, each as an address that holds all of it."""
-    return _draw(days, *_WIDE, every=3), _draw(days, *_NARROW, every=4)
+    labels = tuple(local_day(each.day) for each in days)
+    shown = tuple((name, tuple(numbers)) for name, numbers in rows(days))
+    return _draw(labels, shown, *_WIDE, every=3), _draw(labels, shown, *_NARROW, every=4)
 
 
-def _draw(days: Sequence[Day], width: int, height: int, *, every: int) -> str:
-    """SVG without script, links, or anything of others.
+@lru_cache(KEPT)
+def _draw(
+    labels: tuple[str, ...], shown: tuple[tuple[str, tuple[int, ...]], ...], width: int, height: int, *, every: int
+) -> str:
+    """SVG without script, links, or anything of others. Drawing takes longer than all else of its page.
 
     Args:
         every: how many days from one day that is named to the next.
     """
-    chart = pygal.StackedBar(
+    chart = _new_chart(
         css=[f"inline:{_CSS}"],
         js=[],
         no_prefix=True,
@@ -81,15 +86,29 @@ def _draw(days: Sequence[Day], width: int, height: int, *, every: int) -> str:
         truncate_label=-1,
         show_minor_x_labels=False,
         x_labels_major_every=every,
-        min_scale=2,
-        max_scale=5,
         value_formatter=lambda number: str(int(number)),
     )
-    chart.x_labels = [local_day(each.day) for each in days]
-    for name, numbers in rows(days):
+    chart.x_labels = labels
+    chart.y_labels = _whole_steps(max(map(sum, zip(*(numbers for _name, numbers in shown), strict=True))))
+    for name, numbers in shown:
         chart.add(name, numbers)
     chart.add_xml_filter(_bare)
     return "data:image/svg+xml;base64," + base64.b64encode(chart.render(is_unicode=True).encode()).decode()
+
+
+def _new_chart(**options: Any) -> Any:
+    import pygal  # here, because a process that nobody asks for a page can do without it
+
+    # It serves maps that we do not draw, in a form that Python 3.12 dropped, and warns at every import after it.
+    sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__module__ != "pygal"]
+    return pygal.StackedBar(**options)
+
+
+def _whole_steps(top: int) -> list[int]:
+    """From nothing to ``top`` or a little more, in at most five steps of 1, 2, 5, 10, 20 and so on."""
+    sizes = (digit * 10**power for power in count() for digit in (1, 2, 5))
+    step = next(size for size in sizes if size * 5 >= top)
+    return list(range(0, top + step, step))
 
 
 def _bare(root: Element) -> Element:

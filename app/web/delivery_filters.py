@@ -13,6 +13,7 @@ from app.models import DeliveryState, Shop
 from app.providers.registry import PROVIDERS
 from app.services.day import bounds, zone_of
 from app.services.delivery_list import Choice
+from app.services.said import said
 from app.web import words
 
 _ALL = ("", _l("All"))
@@ -54,7 +55,7 @@ class Filters(Form):  # type: ignore[misc]
 
     def offer(self, reasons: Sequence[tuple[str, str, int]]) -> None:
         """The reasons that there are in the chosen state."""
-        self.reason.choices = [_ALL, *((mark, f"{text} ({number})") for mark, text, number in reasons)]
+        self.reason.choices = [_ALL, *((mark, f"{said(text)} ({number})") for mark, text, number in reasons)]
 
     def given(self) -> dict[str, str]:
         """What was chosen, as it stands in an address."""

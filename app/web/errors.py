@@ -11,24 +11,31 @@ from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
 from app.services.errors import Failed, NotFound, Wrong
+from app.services.retention import Removed
+from app.services.said import mark
 from app.web import refusals
 from app.web.limits import limiter
 
 _SAID = {
-    400: "This request could not be read. Nothing was changed. Go back, reload the page and try again.",
-    401: "You are signed out. Nothing was changed. Sign in, then try again.",
-    404: "There is nothing here, or nothing that you may see. Check the address, or go to your stores.",
-    405: "This address does not take such requests. Nothing was changed.",
-    413: "This is more than we take at a time. Nothing was changed.",
-    429: "These were too many requests from your network. Nothing was changed. Wait a few minutes, then try again.",
-    500: "Something broke on our side. What the stores sent us is safe. Try again in a minute.",
+    400: mark("This request could not be read. Nothing was changed. Go back, reload the page and try again."),
+    401: mark("You are signed out. Nothing was changed. Sign in, then try again."),
+    404: mark("There is nothing here, or nothing that you may see. Check the address, or go to your stores."),
+    405: mark("This address does not take such requests. Nothing was changed."),
+    413: mark("This is more than we take at a time. Nothing was changed."),
+    429: mark(
+        "These were too many requests from your network. Nothing was changed. Wait a few minutes, then try again."
+    ),
+    500: mark("Something broke on our side. What the stores sent us is safe. Try again in a minute."),
 }
-_FORM_TOO_OLD = "This page was open for too long, or your browser keeps no cookies. Nothing was changed. Try again."
+_FORM_TOO_OLD = mark(
+    "This page was open for too long, or your browser keeps no cookies. Nothing was changed. Try again."
+)
 
 
 def init(app: Flask) -> None:
     app.register_error_handler(HTTPException, _answer)
     app.register_error_handler(NotFound, lambda _error: _answer_text(404, "not found", _SAID[404]))
+    app.register_error_handler(Removed, lambda error: _answer_text(410, "gone", str(error)))
     app.register_error_handler(Wrong, lambda error: _answer_text(400, "bad request", str(error)))
     app.register_error_handler(Failed, lambda error: _answer_text(502, "failed", str(error)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import math
 from datetime import UTC, datetime
 from ipaddress import ip_address
 
@@ -14,9 +15,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.config import Config
 from app.db import Database
-from app.metrics import BACKLOG, OLDEST, REGISTRY
-from app.models import Delivery, DeliveryState
-from app.models.delivery import OPEN
+from app.metrics import BACKLOG, OLDEST, REGISTRY, UNREAD
+from app.models import Delivery, DeliveryState, Destination, Mode, Shop, Webhook, WebhookState
+from app.models.delivery import OPEN, among
 
 bp = Blueprint("operations", __name__)
 
@@ -32,11 +33,17 @@ def healthz() -> ResponseReturnValue:
 @bp.get("/readyz")
 def readyz() -> ResponseReturnValue:
     db: Database = current_app.extensions["db"]
+    broker_answers = current_app.extensions["broker_answers"]
+    silent = []
     try:
         db.ready()
     except Exception:
         current_app.logger.exception("the database does not answer")
-        return {"status": "not ready", "not_answering": ["database"]}, 503
+        silent.append("database")
+    if broker_answers and not broker_answers():
+        silent.append("broker")
+    if silent:
+        return {"status": "not ready", "not_answering": silent}, 503
     return {"status": "ok"}
 
 
@@ -47,6 +54,7 @@ def metrics() -> ResponseReturnValue:
         abort(403)
     BACKLOG.clear()
     OLDEST.clear()
+    UNREAD.set(math.nan)
     try:
         _measure(current_app.extensions["db"])
     except SQLAlchemyError:
@@ -79,14 +87,23 @@ def _loopback(address: str | None) -> bool:
 
 
 def _measure(db: Database) -> None:
+    count = func.count()
+    off = Destination.mode == Mode.OFF
+    waiting = select(Delivery.provider, Delivery.state, off, count, func.min(Delivery.created_at))
+    waiting = waiting.join(Destination, Destination.id == Delivery.destination_id)
+    waiting = waiting.join(Shop, Shop.id == Delivery.shop_id).where(Shop.removed_at.is_(None))
+    waiting = waiting.where(among(Delivery.state, OPEN)).group_by(Delivery.provider, Delivery.state, off)
+    unread_since = select(func.min(Webhook.received_at)).where(among(Webhook.state, (WebhookState.PENDING,)))
+    # Shop by shop: what is in doubt stays so for ever, and only the index that begins with the shop finds it.
+    doubtful = select(Delivery.provider, count).join(Shop, Shop.id == Delivery.shop_id)
+    doubtful = doubtful.where(Delivery.state == DeliveryState.UNKNOWN, Shop.removed_at.is_(None))
     with db.read() as session:
-        waiting = select(Delivery.provider, Delivery.state, func.count(), func.min(Delivery.created_at))
-        rows = session.execute(
-            waiting.where(Delivery.state.in_((*OPEN, DeliveryState.UNKNOWN))).group_by(
-                Delivery.provider, Delivery.state
-            )
-        )
-        for provider, state, count, oldest in rows:
-            BACKLOG.labels(provider, state).set(count)
+        unread = session.scalar(unread_since)
+        UNREAD.set((datetime.now(UTC) - unread).total_seconds() if unread else 0)
+        for provider, state, is_off, number, oldest in session.execute(waiting):
+            # What waits for somebody to switch the destination on needs nobody else.
+            BACKLOG.labels(provider, "off" if is_off else state).set(number)
             if state == DeliveryState.PENDING:
                 OLDEST.labels(provider).set((datetime.now(UTC) - oldest).total_seconds())
+        for provider, number in session.execute(doubtful.group_by(Delivery.provider)):
+            BACKLOG.labels(provider, DeliveryState.UNKNOWN).set(number)

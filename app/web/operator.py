@@ -6,7 +6,7 @@ from flask import Blueprint, abort, current_app, g, render_template, request
 from flask.typing import ResponseReturnValue
 
 from app.db import Database
-from app.services import all_shops, overview, sign_in
+from app.services import all_shops, causes, sign_in
 from app.web.guard import guard
 
 bp = Blueprint("operator", __name__)
@@ -22,4 +22,4 @@ def index() -> ResponseReturnValue:
     db: Database = current_app.extensions["db"]
     with db.read() as session:
         shops, more = all_shops.page(session, after=after)
-    return render_template("operator/index.html", shops=shops, more=more, after=after, enough=overview.ENOUGH)
+    return render_template("operator/index.html", shops=shops, more=more, after=after, enough=causes.ENOUGH)

@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 from flask import Blueprint, current_app, g, render_template
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
-from flask_babel import ngettext
 
 from app.db import Database
 from app.models import DeliveryState
 from app.providers.registry import PROVIDERS
 from app.services import overview, storefront
-from app.services.overview import Cause
+from app.services.cause_words import words
+from app.services.causes import Cause
+from app.services.said import said
 from app.web import chart
 from app.web.access import current_shop, page_url
 from app.web.guard import guard
@@ -69,43 +70,25 @@ def _numbers(counts: Mapping[str, int]) -> list[int]:
 
 
 def _trouble(cause: Cause) -> Trouble:
-    shop_id, name = g.shop.id, cause.provider or ""
-    title = PROVIDERS[name].title if name in PROVIDERS else name
+    """With what the store or the provider said, which may name a buyer: for pages alone."""
+    told = words(cause)
+    url = page_url(told.page, shop_id=g.shop.id, **(told.values or {})) if told.page else None
+    return Trouble(told.title, _said(cause, told.said), told.next, url)
+
+
+def _said(cause: Cause, safe: str) -> str:
     match cause.kind:
         case "connection":
-            here = page_url("store.show", shop_id=shop_id)
-            return Trouble(_("The connection to the store"), cause.said or "", _("Look at the connection"), here)
+            return said(cause.said) or safe
         case "held":
-            url = page_url("providers.edit", shop_id=shop_id, name=name)
-            safe = _("Nothing is lost: everything waits, and goes out once this is mended.")
-            return Trouble(_("%(title)s is on hold", title=title), f"{cause.said} {safe}", _("Mend it"), url)
-        case "dead" | "unknown":
-            return _stuck(cause, title, page_url("deliveries.index", shop_id=shop_id, provider=name, state=cause.kind))
-        case "unread":
-            return Trouble(
-                _("Some messages of the store could not be read"),
-                _("They are kept as they came. Tell whoever runs Tillwire for you."),
-            )
+            return f"{_sentence(said(cause.said))} {safe}"
+        case "dead":
+            reason = said(cause.said) or _("no reason was given")
+            return safe + " " + _sentence(str(_("The newest one says: %(reason)s", reason=reason)))
         case _:
-            return Trouble(
-                _("What the store tells us is not worked on"),
-                _("It has waited for more than ten minutes. Nothing is lost. Tell whoever runs Tillwire for you."),
-            )
+            return safe
 
 
-def _stuck(cause: Cause, title: str, url: str) -> Trouble:
-    number = cause.number or 0
-    about = {"many": _many(number), "title": title}
-    if cause.kind == DeliveryState.DEAD:
-        told = ngettext(
-            "%(many)s delivery to %(title)s failed", "%(many)s deliveries to %(title)s failed", number, **about
-        )
-        said = _("They are kept. The newest one says: %(reason)s", reason=cause.said or _("no reason was given"))
-        return Trouble(told, said, _("Look at them, mend the cause, resend"), url)
-    told = ngettext("%(many)s answer of %(title)s was lost", "%(many)s answers of %(title)s were lost", number, **about)
-    said = _("Whether they arrived is not known, and sending them again could count them twice.")
-    return Trouble(told, said, _("Look each up, then decide"), url)
-
-
-def _many(number: int) -> str:
-    return f"{number}+" if number >= overview.ENOUGH else str(number)
+def _sentence(text: str) -> str:
+    """With its full stop: what providers answer has none at times."""
+    return text if text.endswith((".", "!", "?")) else f"{text}."

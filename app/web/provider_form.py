@@ -11,6 +11,7 @@ from wtforms import BooleanField, Field, Form, PasswordField, SelectChoice, Sele
 
 from app.providers.base import Provider, Setting
 from app.services.provider_page import Shown
+from app.services.said import mark, said
 from app.services.setting_values import text_of
 
 VERSION = "version"  #: hidden field: what the form was made of
@@ -71,17 +72,12 @@ def lines(
     ]
 
 
-def said(text: str) -> str:
-    """A declaration's text in the reader's language; nothing for nothing, which would be the catalogue's own head."""
-    return _(text) if text else ""
-
-
 def words(setting: Setting, text: str) -> str:
     """A value as the form says it."""
     if setting.kind == "choice":
         return dict(setting.choices).get(text, text)
     if setting.kind == "boolean":
-        return "yes" if text == "true" else "no"
+        return mark("yes") if text == "true" else mark("no")
     return text
 
 
@@ -92,8 +88,8 @@ def was(shown: Shown, setting: Setting) -> str:
 
 def mask(tail: str | None) -> str:
     if tail is None:
-        return "not set"
-    return f"set, ends with {tail}" if tail else "set"
+        return mark("not set")
+    return mark("set, ends with {tail}").format(tail=tail) if tail else mark("set")
 
 
 def typed(provider: Provider, given: Given) -> dict[str, str]:

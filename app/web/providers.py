@@ -20,6 +20,7 @@ from app.services import configure, provider_changes, provider_page
 from app.services.errors import Failed
 from app.services.provider_changes import Stale
 from app.services.route import Router
+from app.services.said import said
 from app.services.secrets import Locked, Vault
 from app.services.setting_values import WrongSettings
 from app.web import limits, provider_form, words
@@ -69,7 +70,7 @@ def save(shop_id: int, name: str) -> ResponseReturnValue:
     except (Stale, IntegrityError):
         return _conflict(provider)
     except Locked:
-        raise Failed(_locked(provider)) from None
+        raise Failed(locked(provider)) from None
     if _testing():
         return _test(provider, done="saved")
     return redirect(page_url("providers.edit", shop_id=g.shop.id, name=name, done="saved"), 303)
@@ -106,7 +107,7 @@ def mode(shop_id: int, name: str) -> ResponseReturnValue:
     except (Stale, IntegrityError):
         return (_ready(provider, stale=True) if wanted == Mode.LIVE else _page(provider, stale=True)), 409
     except Locked:
-        raise Failed(_locked(provider)) from None
+        raise Failed(locked(provider)) from None
     return redirect(page_url("providers.edit", shop_id=g.shop.id, name=name, done=wanted), 303)
 
 
@@ -178,8 +179,8 @@ def _conflict(provider: Provider) -> ResponseReturnValue:
 def _ready(provider: Provider, *, stale: bool = False) -> str:
     with _db().read() as session:
         found = provider_page.ready(session, _vault(), _router(), g.shop, provider, _now())
-    labels = [provider_form.said(provider.setting(name).label) for name in found.card.lacking]
-    hints = [provider_form.said(hint) for hint in provider.hints]
+    labels = [said(provider.setting(name).label) for name in found.card.lacking]
+    hints = [said(hint) for hint in provider.hints]
     return render_template(
         "providers/ready.html", found=found, provider=provider, labels=labels, hints=hints, stale=stale
     )
@@ -190,7 +191,7 @@ def _test(provider: Provider, *, done: str | None = None) -> ResponseReturnValue
     with _db().read() as session:
         card = provider_page.card(session, _vault(), g.shop, provider, _now())
         if card.locked:
-            raise Failed(_locked(provider))
+            raise Failed(locked(provider))
         if card.lacking:
             wrong = dict.fromkeys(card.lacking, _("Enter it first; then test."))
             return _page(provider, wrong=wrong, untested=True, done=done), 200 if done else 400
@@ -216,7 +217,7 @@ def _shown(session: Session, provider: Provider) -> provider_page.Shown:
     return provider_page.shown(_vault(), provider, configure.find_destination(session, shop, provider))
 
 
-def _locked(provider: Provider) -> str:
+def locked(provider: Provider) -> str:
     said: str = _(
         "The stored credentials of %(provider)s cannot be opened here, so nothing was changed. Nothing is lost: what"
         " waits is kept. Whoever runs Tillwire has to put the encryption key back that they were stored with.",

@@ -32,5 +32,10 @@ def count(response: Response) -> None:
     status = response.status_code
     if "refusal" not in g and not 400 <= status < 500:
         return
-    reason = g.get("refusal") or _BY_STATUS.get(status, "other")
-    REFUSED.labels(request.endpoint or _NO_ROUTE, reason).inc()
+    tally(request.endpoint or _NO_ROUTE, status, g.get("refusal"))
+
+
+def tally(route: str, status: int, reason: str | None = None) -> None:
+    """As `count`, for an answer that Flask did not give."""
+    if reason or 400 <= status < 500:
+        REFUSED.labels(route, reason or _BY_STATUS.get(status, "other")).inc()

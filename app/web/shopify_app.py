@@ -21,7 +21,9 @@ from shopify_app import RequestInput, Res
 
 from app.config import Config
 from app.metrics import CONNECTS
+from app.services.errands import Errands, StillAtIt
 from app.services.errors import Failed
+from app.services.said import mark
 from app.services.shopify_client import BadIdentity, Expired, ShopifyClient, reload_path, shop_domain
 from app.services.shopify_install import Installer, Stale
 from app.services.shopify_walk import Walk
@@ -43,22 +45,40 @@ _RETRIED = "retried"  #: in the query: when a fresh token was fetched for this p
 _JUST_NOW = 60  #: seconds since then; whoever loads the page again later gets a fresh token again
 #: Parts of a page load's query that hold for that load alone.
 _SPENT = ("id_token", "hmac", "timestamp", "session", _RETRIED)
-_NOT_OURS = (
-    "This page opens inside the Shopify admin only, and what opened it was not signed for this app. Nothing was"
-    " changed. Open the app from the Shopify admin again; if that does not help, the operator has to check the app's"
-    " client secret."
+_NOT_OURS = mark(
+    "This page opens inside the Shopify admin only, and what opened it was not signed for"
+    " this app. Nothing was changed. Open the app from the Shopify admin again; if that does"
+    " not help, the operator has to check the app's client secret."
 )
 
-_CLOCK = (
-    "Shopify's proof of who you are is over or has not begun, though it was made a moment ago: the clock of this server"
-    " or of your computer is wrong. Nothing was changed. Set your computer's clock and reload this page; if that does"
-    " not help, the operator has to set the server's clock."
+_STILL = mark(
+    "Shopify answers slowly just now, so connecting takes longer than usual. It goes on by"
+    " itself, and this page looks again every few seconds. Nothing is lost: you may leave,"
+    " and open Tillwire again later."
+)
+_STILL_WALKING = mark(
+    "Shopify answers slowly just now, so connecting takes longer than usual. It goes on by"
+    " itself. Open Tillwire in the Shopify admin in a minute; if it is not connected then,"
+    " opening it does that."
+)
+_LOOK_AGAIN = 4  #: seconds
+
+_CLOCK = mark(
+    "Shopify's proof of who you are is over or has not begun, though it was made a moment"
+    " ago: the clock of this server or of your computer is wrong. Nothing was changed. Set"
+    " your computer's clock and reload this page; if that does not help, the operator has to"
+    " set the server's clock."
 )
 
 
 def init(app: Flask, shopify: ShopifyClient, installer: Installer, walk: Walk) -> None:
     app.extensions.update(shopify=shopify, shopify_installer=installer, shopify_walk=walk)
     app.register_blueprint(bp)
+
+
+def _errands() -> Errands:
+    found: Errands = current_app.extensions["errands"]
+    return found
 
 
 def _shopify() -> ShopifyClient:
@@ -84,7 +104,9 @@ def embedded_access() -> Access | Response | None:
     installer: Installer = current_app.extensions["shopify_installer"]
     try:
         identity = _shopify().identify(token)
-        shop_id = installer.open(identity)
+        shop_id = installer.opened(identity)
+        if shop_id is None:
+            shop_id = _errands().run(("install", identity.domain), lambda: installer.connect(identity))
     except Expired:
         refusals.note(refusals.TOKEN_EXPIRED)
         if kind == "page" and _retried():
@@ -96,6 +118,8 @@ def embedded_access() -> Access | Response | None:
         return _again(kind) if kind == "fetch" else _failed(kind, 401, _NOT_OURS)
     except Stale:
         return _failed(kind, 502, _NOT_OURS) if _retried() else _again(kind, retried=True)
+    except StillAtIt:
+        return _failed(kind, 503, _STILL)
     except Failed as error:
         return _failed(kind, 502, str(error))
     g.shopify_domain = identity.domain
@@ -146,8 +170,13 @@ def _response(answer: Res) -> Response:
 def _failed(kind: Kind, status: int, said: str) -> Response:
     if kind == "fetch":
         return current_app.make_response(({"status": "failed", "said": said}, status))
-    page = render_template("shopify/failed.html", said=said, client_id=_shopify().client_id, app_bridge=APP_BRIDGE)
-    return dress_embedded(current_app.make_response((page, status)), shop_domain(request.args.get("shop", "")))
+    page = render_template(
+        "shopify/failed.html", said=said, client_id=_shopify().client_id, app_bridge=APP_BRIDGE, waiting=status == 503
+    )
+    response = dress_embedded(current_app.make_response((page, status)), shop_domain(request.args.get("shop", "")))
+    if status == 503:
+        response.headers["Refresh"] = response.headers["Retry-After"] = str(_LOOK_AGAIN)
+    return response
 
 
 # what a page in there may do
@@ -212,7 +241,11 @@ def begin() -> ResponseReturnValue:
 def callback() -> ResponseReturnValue:
     """Where Shopify sends the merchant back to; the app's pages are inside the admin."""
     walk, state = _walk(), session.pop(_STATE, None)
-    _, domain = walk.finish(dict(request.args.lists()), state, datetime.now(UTC))
+    query, now = dict(request.args.lists()), datetime.now(UTC)
+    try:
+        _, domain = _errands().run(("walk", state), lambda: walk.finish(query, state, now))
+    except StillAtIt:
+        return render_template("error.html", status=503, said=_STILL_WALKING), 503, {"Retry-After": "60"}
     return redirect(f"{ADMIN}/store/{domain.partition('.')[0]}/apps/{_shopify().client_id}", 302)
 
 

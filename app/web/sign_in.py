@@ -62,24 +62,54 @@ def use_link() -> ResponseReturnValue:
         with db.write() as session:
             token = sign_in.use_link(session, request.form.get("token", "").strip(), now)
     except Wrong as error:
-        return render_template("sign_in/refused.html", said=str(error)), 400
+        return _refused(error)
     return _begin(token)
 
 
 @bp.get("/sign-in/wordpress")
 @_seldom
 def wordpress() -> ResponseReturnValue:
-    """A signed link of our WordPress plugin; the redirect takes it out of the address bar."""
+    """A signed link of our WordPress plugin; the redirect takes it out of the address bar.
+
+    Any site can lead a browser here, with a link of a store of its own. So nobody who is signed in becomes somebody
+    else without pressing a button, and whoever sees the store already stays who they are.
+    """
     if request.method != "GET":
         abort(405)  # HEAD comes from what only looks
-    vault: Vault = current_app.extensions["vault"]
+    given, who = request.args.get("token", ""), access.signed_in()
+    if who is None:
+        return _use_plugin_link(given)
+    try:
+        with _db().read() as session:
+            offer = link_keys.look_at(session, _vault(), given, _config().public_url, datetime.now(UTC))
+            mine = who.account_id and accounts.visible_shops(session, who.account_id, who.shop_id)
+    except Wrong as error:
+        return _refused(error)
+    if mine and offer.shop_id in {shop.id for shop in mine}:
+        return redirect(url_for("overview.show", shop_id=offer.shop_id), 303)
+    if (who.actor, who.shop_id) == (offer.actor, offer.shop_id):
+        return _use_plugin_link(given)
+    return render_template("sign_in/instead.html", token=given, domain=offer.domain)
+
+
+@bp.post("/sign-in/wordpress")
+@_seldom
+def become_another() -> ResponseReturnValue:
+    """The button of the page before."""
+    return _use_plugin_link(request.form.get("token", ""))
+
+
+def _use_plugin_link(given: str) -> ResponseReturnValue:
     try:
         with _db().write() as session:
-            given, audience = request.args.get("token", ""), _config().public_url
-            token = link_keys.use_link(session, vault, given, audience, datetime.now(UTC))
+            token = link_keys.use_link(session, _vault(), given, _config().public_url, datetime.now(UTC))
     except Wrong as error:
-        return render_template("sign_in/refused.html", said=str(error)), 400
+        return _refused(error)
     return _begin(token)
+
+
+def _refused(error: Wrong) -> ResponseReturnValue:
+    return render_template("sign_in/refused.html", said=str(error)), 400
 
 
 @bp.post("/sign-out")
@@ -124,6 +154,11 @@ def link_page() -> str | None:
 def _db() -> Database:
     db: Database = current_app.extensions["db"]
     return db
+
+
+def _vault() -> Vault:
+    vault: Vault = current_app.extensions["vault"]
+    return vault
 
 
 def _config() -> Config:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -14,7 +14,8 @@ from flask.typing import ResponseReturnValue
 from prometheus_client import Counter
 
 from app.metrics import WEBHOOK_SECONDS, WEBHOOKS
-from app.services.receive import NotConfigured, NotStorable, Receiver, Unproven
+from app.services.intake import NotStorable
+from app.services.receive import NotConfigured, Receiver, Unproven
 
 log = logging.getLogger(__name__)
 
@@ -25,32 +26,25 @@ RETRY_AFTER = "30"
 
 @bp.post("/webhooks/shopify", provide_automatic_options=False)
 def shopify() -> ResponseReturnValue:
-    return _answer("shopify", lambda receiver, headers, body: receiver.shopify(headers, body))
+    return _answer(None)
 
 
 @bp.post("/webhooks/woocommerce/<token>", provide_automatic_options=False)
 def woocommerce(token: str) -> ResponseReturnValue:
-    return _answer("woocommerce", lambda receiver, headers, body: receiver.woocommerce(token, headers, body))
+    return _answer(token)
 
 
-def _answer(platform: str, receive: Callable[[Receiver, Mapping[str, str], bytes], str]) -> ResponseReturnValue:
-    started = time.perf_counter()
+def _answer(token: str | None) -> ResponseReturnValue:
+    """A thread's way; `app.web.front` has the event loop's, and the same answers."""
     body = request.get_data(cache=False, parse_form_data=False)
-    headers = _headers(request.environ)
+    told = Told(token, _headers(request.environ), body)
     receiver: Receiver = current_app.extensions["receiver"]
     try:
-        result, status = receive(receiver, headers, body), 200
-    except Unproven:
-        log.info("not proven: %d bytes for %s, SHA-256 %.12s", len(body), platform, hashlib.sha256(body).hexdigest())
-        result, status = "unproven", 401
-    except NotConfigured:
-        result, status = "not configured", 503
-    except NotStorable:
-        result, status = "not storable now", 503
-    _count(platform, _topic(headers), result).inc()
-    WEBHOOK_SECONDS.observe(time.perf_counter() - started)
-    answer = {"status": result}
-    return (answer, status, {"Retry-After": RETRY_AFTER}) if status == 503 else (answer, status)
+        told.result = receiver.receive(token, told.headers, body)
+    except REFUSALS as error:
+        told.refuse(error)
+    told.count()
+    return told.body, told.status, told.answer_headers
 
 
 def _headers(environ: Mapping[str, Any]) -> dict[str, str]:
@@ -59,6 +53,46 @@ def _headers(environ: Mapping[str, Any]) -> dict[str, str]:
     if environ.get("CONTENT_TYPE"):
         headers["content-type"] = environ["CONTENT_TYPE"]
     return headers
+
+
+REFUSALS = (Unproven, NotConfigured, NotStorable)
+
+
+class Told:
+    """One webhook, and what is answered, whoever serves it."""
+
+    __slots__ = ("_request", "_started", "headers", "platform", "result", "status")
+
+    def __init__(self, token: str | None, headers: Mapping[str, str], body: bytes) -> None:
+        self._started = time.perf_counter()
+        self._request = body
+        self.platform = "shopify" if token is None else "woocommerce"
+        self.headers = headers
+        self.result, self.status = "", 200
+
+    def refuse(self, error: Exception) -> None:
+        match error:
+            case Unproven():
+                digest = hashlib.sha256(self._request).hexdigest()
+                log.info("not proven: %d bytes for %s, SHA-256 %.12s", len(self._request), self.platform, digest)
+                self.result, self.status = "unproven", 401
+            case NotConfigured():
+                self.result, self.status = "not configured", 503
+            case _:
+                self.result, self.status = "not storable now", 503
+
+    def count(self) -> None:
+        _count(self.platform, _topic(self.headers), self.result).inc()
+        WEBHOOK_SECONDS.observe(time.perf_counter() - self._started)
+
+    @property
+    def body(self) -> bytes:
+        return b'{"status":"%s"}\n' % self.result.encode()
+
+    @property
+    def answer_headers(self) -> dict[str, str]:
+        given = {"Content-Type": "application/json", "Content-Length": str(len(self.body))}
+        return {**given, "Retry-After": RETRY_AFTER} if self.status == 503 else given
 
 
 @cache

@@ -10,7 +10,7 @@ if (link && location.hash.length > 1) {
 
 // Inside Shopify's admin there are no cookies: App Bridge gives every fetch its proof, and a page load none. So links
 // and forms fetch the next page there and show its content. Outside, they work as ever.
-if (document.body.hasAttribute("data-embedded")) {
+if (document.documentElement.hasAttribute("data-embedded")) {
   document.addEventListener("click", (event) => {
     const anchor = event.target.closest("a[href]");
     if (!anchor || anchor.target || anchor.origin !== location.origin || event.defaultPrevented) return;
@@ -48,7 +48,7 @@ async function show(address, options) {
     answer = await fetch(address, { ...options, headers: { Accept: "text/html" } });
     if (answer.headers.get("Content-Type")?.startsWith("application/json")) {
       const { said } = await answer.json();
-      return tell(said ?? "That did not work. Nothing was changed. Open Tillwire again from the menu of your admin.");
+      return tell(said ?? document.body.dataset.refused);
     }
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const main = page.querySelector("main");
@@ -59,7 +59,7 @@ async function show(address, options) {
     main.focus();
     scrollTo(0, 0);
   } catch {
-    tell("Tillwire could not be reached. Your data is safe. Check your connection, then try again.");
+    tell(document.body.dataset.unreached);
   }
 }
 
@@ -76,7 +76,7 @@ async function keep(address) {
     file.click();
     URL.revokeObjectURL(file.href);
   } catch {
-    tell("The file could not be fetched. Nothing is lost. Try again in a minute.");
+    tell(document.body.dataset.lost);
   }
 }
 
