@@ -6,6 +6,7 @@ import click
 
 from app.commands import (
     completeness,
+    database,
     destinations,
     keys,
     mappings,
@@ -32,6 +33,7 @@ for command in (
     *(orders.orders, orders.events, orders.deliveries),
     completeness.reconcile,
     *(privacy.erase, privacy.exports, keys.keys),
+    *(database.migrate, database.restored),
     simulators.simulate,
 ):
     main.add_command(command)

@@ -2,24 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING
 
 from flask import Flask, Response, current_app, request
+from sqlalchemy import make_url
 
-from app import logs
+from app import logs, reporting, tracing
 from app.config import Config
 from app.db import Database
+from app.providers import http
 from app.providers.registry import PROVIDERS
-from app.services import tally, woocommerce_check, woocommerce_disconnect, woocommerce_prove
+from app.services import (
+    alerts,
+    answers,
+    order_sources,
+    reconcile,
+    retention,
+    tally,
+    woocommerce_check,
+    woocommerce_disconnect,
+    woocommerce_prove,
+)
 from app.services.account import Accountant
+from app.services.alert_addresses import StopLinks
+from app.services.alert_mail import Links
+from app.services.alerts import Alerts
 from app.services.budgets import Budgets
 from app.services.chores import Chores
 from app.services.connections import Connections, Platform
 from app.services.deliver import Deliverer
+from app.services.erase import empty_journal
+from app.services.errands import Errands
+from app.services.intake import Intake
 from app.services.mail import LinkSender, Mailer
-from app.services.order_sources import OrderSources
-from app.services.receive import Intake, Receiver
+from app.services.receive import Receiver
 from app.services.reconcile import Reconciler
 from app.services.refund_lines import RefundLines
 from app.services.route import Router, Target
@@ -34,18 +54,21 @@ from app.services.stores import Stores
 from app.services.upkeep import ONCE, Step, Upkeep, Upkeeping, check_at_start, check_due
 from app.web import (
     access,
+    alert_links,
     connect_woocommerce,
     deliveries,
     errors,
     frame,
     home,
     limits,
+    mappings,
     operations,
     operator,
     orders,
     overview,
     providers,
     refusals,
+    request_ids,
     settings,
     shopify_app,
     short,
@@ -55,7 +78,11 @@ from app.web import (
     texts,
     webhooks,
 )
+from app.web.front import Front
 from app.worker import Worker
+
+if TYPE_CHECKING:
+    from app.hints import Hints
 
 PATIENCE = 20.0  #: seconds that a browser waits for a store
 
@@ -68,17 +95,33 @@ class Parts:
     db: Database
     vault: Vault
     router: Router
+    hints: Hints | None = None  #: to and from other processes, where there is a broker
 
 
 def create_parts(config: Config) -> Parts:
     """Open the database (migrated by whoever serves) and the secrets."""
+    reporting.start(config.sentry_dsn, config.env)
+    tracing.start(config.otlp_endpoint)
     vault = Vault(config.cipher())
-    return Parts(config, Database(config.database_url), vault, Router(vault))
+    db = Database(config.database_url)
+    return Parts(config, db, vault, Router(vault), create_hints(config))
+
+
+def create_hints(config: Config) -> Hints | None:
+    if not config.broker_url:
+        return None
+    from app.hints import Hints  # half a second, and memory, that an embedded worker can do without
+
+    return Hints(config.broker_url, make_url(config.database_url).database or "")
 
 
 def create_worker(parts: Parts) -> Worker:
     """The embedded worker, not yet started."""
     config = parts.config
+
+    def new_session() -> http.Pooled:
+        return http.new_session(config.transport)
+
     deliverer = Deliverer(
         parts.db,
         parts.router,
@@ -87,12 +130,15 @@ def create_worker(parts: Parts) -> Worker:
         allow_private=config.allow_private_networks,
         scale=config.limit_factor,
     )
-    return Worker(parts.db, parts.router, create_accountant(parts), deliverer, create_upkeep(parts))
+    deliverer.caller.new_session = new_session
+    accountant = create_accountant(parts, apart=True)
+    return Worker(parts.db, parts.router, accountant, deliverer, create_upkeep(parts), parts.hints)
 
 
-def create_accountant(parts: Parts) -> Accountant:
-    """The clerk who reads webhooks, and asks stores for the lines of refunds."""
-    return Accountant(parts.db, parts.router, RefundLines(create_stores(parts)).complete)
+def create_accountant(parts: Parts, *, apart: bool = False) -> Accountant:
+    """The clerk who reads webhooks, and asks stores for the lines of refunds; see `RefundLines` for ``apart``."""
+    lines = RefundLines(create_stores(parts), apart=apart)
+    return Accountant(parts.db, parts.router, lines.complete, lines.away)
 
 
 def create_stores(parts: Parts) -> Stores:
@@ -114,25 +160,36 @@ def create_shopify(config: Config) -> ShopifyClient:
 
 
 def create_reconciler(parts: Parts, shopify: ShopifyClient) -> Reconciler:
-    sources = OrderSources(Tokens(parts.db, parts.vault, shopify), create_stores(parts))
-    return Reconciler(parts.db, create_accountant(parts), sources)
+    platforms = create_platforms(parts, shopify)
+    return Reconciler(
+        parts.db, create_accountant(parts), lambda shop, connection: platforms[shop.platform].orders(shop, connection)
+    )
 
 
 def create_upkeep(parts: Parts) -> Upkeeping:
     """What has to be looked after, with how often. Each part has a thread: stores may be slow to answer."""
     db, stores, shopify = parts.db, create_stores(parts), create_shopify(parts.config)
     tokens = Tokens(db, parts.vault, shopify)
-    connections = create_connections(parts, shopify)
+    checker, connections = Checker(db, tokens, shopify), create_connections(parts, shopify)
 
     def check_connections(now: datetime) -> int:
-        return check_due(db, lambda shop_id: connections.look_after(shop_id, now), now)
+        # Each at its own time: those before it may have taken long.
+        return check_due(db, lambda shop_id: connections.look_after(shop_id, datetime.now(UTC)), now)
 
     soon, minute, hour, day = timedelta(seconds=5), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
     here = [
-        Step(name="chores", every=soon, work=Chores(db, parts.vault).work),
         Step(name="tallies", every=hour, work=lambda now: tally.fill(db, now)),
         Step(name="sign-ins", every=hour, work=lambda now: _purge(db, now)),
+        # Somebody may have been reading when it was to be emptied after an erasure.
+        Step(name="journal", every=hour, work=lambda _: empty_journal(db)),
     ]
+    rows = [
+        Step(name="retention", every=minute, work=lambda now: retention.prune_due(db, now)),
+        Step(name="retention of strays", every=day, work=lambda now: retention.prune_strays(db, now)),
+        Step(name="answers", every=hour, work=lambda now: answers.forget(db, now)),
+    ]
+    # They ask stores: a request from outside is not believed where the store itself says otherwise.
+    chores = [Step(name="chores", every=soon, work=Chores(db, parts.vault, installed=checker.installed).work)]
     waited_for = [
         Step(name="prove connections", every=soon, work=lambda now: woocommerce_prove.prove_due(stores, now)),
         Step(name="end connections", every=minute, work=lambda now: woocommerce_disconnect.end_due(stores, now)),
@@ -145,9 +202,25 @@ def create_upkeep(parts: Parts) -> Upkeeping:
         Step(name="eternal tokens", every=day, work=lambda _: tokens.end_eternal()),
         Step(name="tokens", every=day, work=tokens.keep_alive),
     ]
-    walks = [Step(name="reconcile", every=soon, work=create_reconciler(parts, shopify).run_due)]
-    parts_of_it = [here, waited_for, checks, walks, *([kept_alive] if shopify.configured else [])]
+    reconciler = create_reconciler(parts, shopify)
+    walks = [[Step(name="reconcile", every=soon, work=reconciler.run_due)]] * reconcile.AT_ONCE
+    always = [here, rows, _alerts(parts, shopify), chores, waited_for, checks, *walks]
+    parts_of_it = [*always, *([kept_alive] if shopify.configured else [])]
     return Upkeeping(parts=[Upkeep(steps) for steps in parts_of_it], close=shopify.close)
+
+
+def _alerts(parts: Parts, shopify: ShopifyClient) -> list[Step]:
+    """None without a mail server, or without an address for the links in the mails."""
+    config, mailer = parts.config, create_mailer(parts.config)
+    if mailer is None or not config.public_url:
+        return []
+    admins = {"shopify": shopify.page} if shopify.configured else {}
+    links = Links(public_url=config.public_url, stop=StopLinks(config.secret_key), admins=admins)
+    told = Alerts(parts.db, mailer.send, links, texts.speaking())
+    return [
+        Step(name="alerts", every=timedelta(minutes=1), work=told.work),
+        Step(name="old alerts", every=timedelta(hours=1), work=lambda now: alerts.purge(parts.db, now)),
+    ]
 
 
 def _purge(db: Database, now: datetime) -> None:
@@ -161,24 +234,35 @@ def base_url(config: Config, target: Target) -> str:
 
 
 def create_connections(parts: Parts, shopify: ShopifyClient, *, patience: float | None = None) -> Connections:
-    """What can be done to a connection, whatever its platform.
+    """What can be done to a connection, whatever its platform; see `create_platforms`."""
+    return Connections(parts.db, create_platforms(parts, shopify, patience=patience))
+
+
+def create_platforms(parts: Parts, shopify: ShopifyClient, *, patience: float | None = None) -> dict[str, Platform]:
+    """The platforms of `connectors.registry`, and how their stores are asked.
 
     Args:
         patience: seconds that a WooCommerce store has in all, each time anew; for while a browser waits.
     """
-    unhurried = create_stores(parts)
+    unhurried, tokens = create_stores(parts), Tokens(parts.db, parts.vault, shopify)
 
     def stores() -> Stores:
         return unhurried if patience is None else unhurried.hurried(patience)
 
-    checker = Checker(parts.db, Tokens(parts.db, parts.vault, shopify), shopify)
-    woocommerce = Platform(
-        check=lambda shop_id, now: woocommerce_check.check(stores(), shop_id, now),
-        disconnect=lambda shop_id, actor, now: woocommerce_disconnect.disconnect(stores(), shop_id, actor, now),
-        reconnects=True,
-    )
-    known = {"shopify": Platform(check=checker.check, disconnect=None, reconnects=False), "woocommerce": woocommerce}
-    return Connections(parts.db, known)
+    return {
+        "shopify": Platform(
+            check=Checker(parts.db, tokens, shopify).check,
+            disconnect=None,
+            reconnects=False,
+            orders=partial(order_sources.of_shopify, tokens),
+        ),
+        "woocommerce": Platform(
+            check=lambda shop_id, now: woocommerce_check.check(stores(), shop_id, now),
+            disconnect=lambda shop_id, actor, now: woocommerce_disconnect.disconnect(stores(), shop_id, actor, now),
+            reconnects=True,
+            orders=partial(order_sources.of_woocommerce, unhurried),
+        ),
+    }
 
 
 def create_mailer(config: Config) -> Mailer | None:
@@ -191,12 +275,14 @@ def create_app(parts: Parts, worker: Worker | None = None) -> Flask:
     app = Flask("app.web")
     app.config["MAX_CONTENT_LENGTH"] = parts.config.max_webhook_bytes
     app.config["SECRET_KEY"] = parts.config.secret_key
-    intake = Intake(parts.db, on_stored=worker.wake if worker else lambda: None)
+    intake = Intake(parts.db, on_stored=_tell(parts, worker))
     shopify = create_shopify(parts.config)
     app.extensions.update(
         config=parts.config,
         connections=create_connections(parts, shopify, patience=PATIENCE),
         db=parts.db,
+        broker_answers=parts.hints.answers if parts.hints else None,
+        errands=Errands(),
         intake=intake,
         link_sender=LinkSender(parts.db, create_mailer(parts.config)),
         router=parts.router,
@@ -204,6 +290,7 @@ def create_app(parts: Parts, worker: Worker | None = None) -> Flask:
         stores=create_stores(parts),
         vault=parts.vault,
     )
+    request_ids.init(app)
     access.init(app, parts.config)
     limits.init(app)
     errors.init(app)
@@ -211,13 +298,34 @@ def create_app(parts: Parts, worker: Worker | None = None) -> Flask:
     frame.init(app)
     for blueprint in (
         *(webhooks.bp, operations.bp, home.bp, sign_in.bp, store.bp, storefront.bp, connect_woocommerce.bp),
-        *(overview.bp, orders.bp, deliveries.bp, providers.bp, settings.bp, operator.bp, short.bp),
+        *(overview.bp, orders.bp, deliveries.bp, providers.bp, mappings.bp, settings.bp, operator.bp, short.bp),
+        alert_links.bp,
     ):
         app.register_blueprint(blueprint)
     installer = Installer(parts.db, parts.vault, shopify)
     shopify_app.init(app, shopify, installer, Walk(parts.db, shopify, installer))
     app.after_request(_harden)
     return app
+
+
+def create_front(app: Flask) -> Front:
+    """The web half for a server with an event loop."""
+    return Front(app)
+
+
+def create_watch(parts: Parts) -> Flask:
+    """Health and metrics alone, for a worker by itself; what needs no person, cookie or session."""
+    app = Flask("app.web")
+    app.extensions.update(config=parts.config, db=parts.db, broker_answers=parts.hints.answers if parts.hints else None)
+    app.register_blueprint(operations.bp)
+    return app
+
+
+def _tell(parts: Parts, worker: Worker | None) -> Callable[[], None]:
+    """Whom to tell that webhooks were stored."""
+    if parts.hints:
+        return parts.hints.webhooks
+    return worker.wake if worker else lambda: None
 
 
 def _harden(response: Response) -> Response:

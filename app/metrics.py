@@ -28,6 +28,7 @@ BACKLOG = Gauge("tillwire_backlog", "Deliveries not finished", ("provider", "sta
 OLDEST = Gauge(
     "tillwire_oldest_pending_seconds", "Age of the oldest pending delivery", ("provider",), registry=REGISTRY
 )
+UNREAD = Gauge("tillwire_oldest_unread_seconds", "Age of the oldest webhook that no worker has read", registry=REGISTRY)
 STORE_LAG = Histogram(
     "tillwire_store_lag_seconds",
     "From the shop's own time of a change to our storing it",

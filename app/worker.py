@@ -1,4 +1,4 @@
-"""The embedded worker: one thread that accounts, one that delivers, one that looks after the clock."""
+"""The worker: threads that account and deliver, and, in one worker at a time, what looks after the clock."""
 
 from __future__ import annotations
 
@@ -8,40 +8,62 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypeVar
 
 from app.db import Alone, Database
-from app.services.account import BATCH, Accountant
+from app.services.account import Accountant
 from app.services.deliver import Deliverer
 from app.services.holds import end_leases, try_held
+from app.services.missed import catch_up
 from app.services.route import Router
 from app.services.upkeep import Upkeep, Upkeeping
 
+if TYPE_CHECKING:
+    from app.hints import Hints
+
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 IDLE = 0.5  #: seconds between looks at the database when nobody woke us
+ROUND = 0.015  #: seconds from one round of deliveries to the next: calls that come back meanwhile share it
 AFTER_ERROR = 2.0
 SWEEP = 5.0
+BREATH = 0.1  #: seconds between steps of catching up, in which others write
 UPKEEP = 5.0
 LAST_WORDS = 5.0  #: seconds to wait for the upkeep at the end
 
 
 class Worker:
-    """Runs the parts until stopped. `wake` tells it that there may be something to do."""
+    """Runs the parts until stopped. `wake` tells it that there may be something to do.
+
+    On PostgreSQL any number of workers account and deliver; one of them, which holds a lock for it, runs the upkeep. On
+    SQLite the one that holds the lock does everything, and others wait.
+    """
 
     def __init__(
-        self, db: Database, router: Router, accountant: Accountant, deliverer: Deliverer, upkeep: Upkeeping
+        self,
+        db: Database,
+        router: Router,
+        accountant: Accountant,
+        deliverer: Deliverer,
+        upkeep: Upkeeping,
+        hints: Hints | None = None,
     ) -> None:
         self._db = db
         self._router = router
         self._accountant = accountant
         self._deliverer = deliverer
         self._upkeep = upkeep
+        self._hints = hints
         self._stop = threading.Event()
-        self._lost = threading.Event()  #: we are not the only worker any more
+        self._leading = threading.Event()  #: we look after the clock
         self._arrived = threading.Event()
         self._due = threading.Event()
         self._main = threading.Thread(target=self._run, name="worker", daemon=True)
+        self._clerks: list[threading.Thread] = []
         deliverer.caller.on_finished = self.settle
+        accountant.on_owed = hints.deliveries if hints else lambda destinations: self.settle()
 
     def start(self) -> None:
         self._main.start()
@@ -52,7 +74,6 @@ class Worker:
         self.wake()
         self.settle()
         self._main.join()
-        self._deliverer.close()
 
     def wake(self) -> None:
         """Webhooks were stored."""
@@ -63,20 +84,55 @@ class Worker:
         self._due.set()
 
     def _run(self) -> None:
+        with ExitStack() as stack:
+            if self._wait_for(self._db.beside_others, stack, _tell_of_an_older_one):
+                self._work()
+        self._upkeep.close()
+
+    def _work(self) -> None:
         looking_after: list[threading.Thread] = []
+        if not self._db.sqlite:
+            self._start_clerks()
         while not self._stop.is_set():
             with ExitStack() as stack:
                 alone = self._begin(stack)
                 if alone is None:
                     break
-                self._lost.clear()
+                self._start_clerks()
+                self._leading.set()
                 looking_after = looking_after or self._start_looking_after()
-                self._work(alone)
+                self._sweep(alone)
+                self._leading.clear()
+                if self._stop.is_set():
+                    self._end_clerks()  # before another worker may begin
+        self._end_clerks()
         # It may be asking a store: what it leaves undone falls due again.
         until = time.monotonic() + LAST_WORDS
         for thread in looking_after:
             thread.join(max(until - time.monotonic(), 0.0))
-        self._upkeep.close()
+
+    def _start_clerks(self) -> None:
+        if self._clerks:
+            return
+        self._clerks = [
+            threading.Thread(target=self._loop, args=(self._account, self._arrived), name="account", daemon=True),
+            threading.Thread(target=self._loop, args=(self._deliver, self._due, ROUND), name="deliver", daemon=True),
+        ]
+        for thread in self._clerks:
+            thread.start()
+        if self._hints:
+            self._hints.listen(self._accountant.work, self._deliverer.deliver)
+
+    def _end_clerks(self) -> None:
+        """Let the calls under way come back, and settle them."""
+        if self._hints:
+            self._hints.ignore()
+        for thread in self._clerks:
+            thread.join()
+        try:
+            self._deliverer.close()
+        except Exception:
+            log.exception("calls could not be settled at the end: their leases run out")
 
     def _start_looking_after(self) -> list[threading.Thread]:
         threads = [
@@ -87,67 +143,53 @@ class Worker:
             thread.start()
         return threads
 
-    def _work(self, alone: Alone) -> None:
-        """Work until stopped, or no longer the only worker."""
-        threads = [
-            threading.Thread(target=self._loop, args=(self._account, self._arrived), name="account", daemon=True),
-            threading.Thread(target=self._loop, args=(self._deliver, self._due), name="deliver", daemon=True),
-            threading.Thread(target=self._sweep, args=(alone,), name="sweep", daemon=True),
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        if self._lost.is_set():
-            self._settle_calls()
-
-    def _settle_calls(self) -> None:
-        """Whoever begins takes all calls under way for a dead worker's: of ours there must be none when we do."""
-        while not self._stop.is_set():
-            try:
-                if self._deliverer.settle():
-                    return
-            except Exception:
-                log.exception("calls could not be settled; trying again")
-                self._stop.wait(AFTER_ERROR)
-            self._due.wait(IDLE)
-            self._due.clear()
-
     def _begin(self, stack: ExitStack) -> Alone | None:
-        """Wait to be the only worker at this database; None if stopped before.
+        """Wait to be the one who looks after the clock; None if stopped before."""
+        return self._wait_for(self._take_over, stack, self._tell_of_another)
 
-        One at a time keeps the budgets and the one-call-per-customer rule true. And whoever becomes the only one knows
-        that the one before is dead, so what that one was at is taken up at once, not when its leases run out.
-        """
+    def _take_over(self, stack: ExitStack) -> Alone | None:
+        """On SQLite that is the only worker there is. Whoever becomes it knows that the one before is dead, so what
+        that one was at is taken up at once, not when its leases run out."""
+        alone = self._db.alone(stack)
+        if alone and self._db.sqlite:
+            with self._db.write() as session:
+                end_leases(session)
+        return alone
+
+    def _wait_for(self, take: Callable[[ExitStack], T], stack: ExitStack, tell: Callable[[], None]) -> T | None:
+        """What ``take`` takes, once there is anything to take; None if stopped before."""
         told = False
         while not self._stop.is_set():
             try:
-                if alone := self._db.alone(stack):
-                    with self._db.write() as session:
-                        end_leases(session)
-                    return alone
+                if taken := take(stack):
+                    return taken
             except Exception:
                 stack.close()  # the lock, if it was had: it would keep us out of the next try
                 log.exception("the worker could not begin; trying again")
                 self._stop.wait(AFTER_ERROR)
                 continue
             if not told:
-                log.warning("another worker is at this database; this one waits until that one ends")
+                tell()
                 told = True
             self._stop.wait(SWEEP)
         return None
 
+    def _tell_of_another(self) -> None:
+        if self._db.sqlite:
+            log.warning("another worker is at this database; this one waits until that one ends")
+        else:
+            log.info("another worker looks after the clock; this one accounts and delivers")
+
     def _account(self) -> bool:
-        done = self._accountant.work()
-        if done:
-            self.settle()
-        return done >= BATCH
+        return self._accountant.work() > 0
 
     def _deliver(self) -> bool:
         return self._deliverer.work() > 0
 
-    def _loop(self, work: Callable[[], bool], bell: threading.Event) -> None:
-        while not (self._stop.is_set() or self._lost.is_set()):
+    def _loop(self, work: Callable[[], bool], bell: threading.Event, pace: float = 0.0) -> None:
+        """Work whenever the bell rings, or by and by without it, with ``pace`` seconds from one round to the next."""
+        while not self._stop.is_set():
+            began = time.monotonic()
             bell.clear()
             try:
                 more = work()
@@ -157,28 +199,36 @@ class Worker:
                 continue
             if not more:
                 bell.wait(IDLE)
+            if (early := began + pace - time.monotonic()) > 0:
+                self._stop.wait(early)
 
     def _look_after(self, upkeep: Upkeep) -> None:
         while not self._stop.is_set():
-            if not self._lost.is_set():
+            if self._leading.is_set():
                 upkeep.work(lambda: datetime.now(UTC))
                 self.wake()  # a reconciliation may have brought webhooks
             self._stop.wait(UPKEEP)
 
     def _sweep(self, alone: Alone) -> None:
-        while not self._stop.wait(SWEEP):
+        """Look after held destinations until stopped, or until it is another one's turn."""
+        pause = SWEEP
+        while not self._stop.wait(pause):
+            pause = SWEEP
             if not alone.held():
-                log.error("the database took the worker's lock away; this worker stops until it has the lock again")
-                self._lost.set()
-                self.wake()
-                self.settle()
+                log.error(
+                    "the database took this worker's lock away: others look after the clock until it has it again"
+                )
                 return
             try:
-                with self._db.write() as session:
-                    released = try_held(session, datetime.now(UTC))
-                    self._router.catch_up(session)
+                released = try_held(self._db, datetime.now(UTC))
+                if catch_up(self._db, self._router):
+                    pause = BREATH
             except Exception:
                 log.exception("looking after held destinations failed; trying again")
                 continue
             if released:
                 self.settle()
+
+
+def _tell_of_an_older_one() -> None:
+    log.warning("a worker of an older version is at this database; this one waits until that one ends")

@@ -11,12 +11,12 @@ from functools import wraps
 from typing import Any, TypeVar
 
 import click
-from alembic.util import CommandError
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from app import console, factory, logs
 from app.config import ConfigError, read_config
+from app.db import OtherVersion
 from app.factory import Parts
 from app.providers.registry import PROVIDERS
 from app.services.errors import Failed, NotFound, Wrong
@@ -42,7 +42,7 @@ class Tillwire(click.Group):
             cause = " ".join(str(error.orig).split())
             click.echo(f"tillwire: DATABASE_URL: the database does not answer ({cause})", err=True)
             raise SystemExit(1) from None
-        except CommandError as error:
+        except OtherVersion as error:
             click.echo(f"tillwire: the database was made by another version of Tillwire ({error})", err=True)
             raise SystemExit(1) from None
 
@@ -83,6 +83,8 @@ def parts() -> Iterator[Parts]:
         opened.db.migrate()
         yield opened
     finally:
+        if opened.hints:
+            opened.hints.close()
         opened.db.close()
 
 

@@ -9,8 +9,9 @@ import click
 
 from app import console
 from app.commands.base import PROVIDER, output, output_as, reading, writing
-from app.services import configure, preview
+from app.services import configure, mapping_versions, own_mappings, preview
 from app.services.errors import Wrong
+from app.services.sign_in import OPERATOR
 
 
 @click.group()
@@ -26,7 +27,7 @@ def mappings_show(shop: str, provider: str) -> Any:
     """The effective mapping as TOML."""
     with reading() as (_, session):
         row, declared = configure.find_shop(session, shop), configure.find_provider(provider)
-        return {"text": configure.show_mapping(session, row, declared)}
+        return {"text": own_mappings.show(session, row, declared)}
 
 
 @mappings.command("set")
@@ -41,8 +42,10 @@ def mappings_set(shop: str, provider: str, file: Path) -> Any:
     """
     with writing() as (_, session):
         row, declared = configure.find_shop(session, shop), configure.find_provider(provider)
-        changed = configure.set_mapping(session, row, declared, _text(file), source=file.name)
-        return {"shop": row.id, "provider": provider, "changed_rules": changed}
+        text = _text(file)
+        own, _mapping = own_mappings.checked_mapping(declared, text, source=file.name)
+        mapping_versions.replace(session, row, declared, text, actor=OPERATOR)
+        return {"shop": row.id, "provider": provider, "changed_rules": [rule["name"] for rule in own.rules]}
 
 
 @mappings.command("reset")
@@ -53,7 +56,7 @@ def mappings_reset(shop: str, provider: str) -> Any:
     """Go back to the default mapping."""
     with writing() as (_, session):
         row, declared = configure.find_shop(session, shop), configure.find_provider(provider)
-        configure.reset_mapping(session, row, declared)
+        mapping_versions.replace(session, row, declared, "", actor=OPERATOR)
         return {"shop": row.id, "provider": provider, "changed_rules": []}
 
 

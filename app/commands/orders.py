@@ -114,7 +114,7 @@ def deliveries_replay(ids: tuple[int, ...], shop: str | None, dry_run: bool, for
     """
     with writing() as (_, session):
         shop_id = configure.find_shop(session, shop).id if shop else None
-        chosen = replay.choose(session, ids=ids, shop_id=shop_id, **wanted)
+        chosen = replay.choose(session, ids=ids, shop_id=shop_id, lock=not dry_run, **wanted)
         done = replay.replay(session, chosen, force=force, dry_run=dry_run)
     if (done["refused"] or done["superseded"]) and not done["replayed"] and not dry_run:
         fail_after_printing()

@@ -27,16 +27,23 @@ def serve(host: str, port: int, no_worker: bool, as_json: bool) -> None:
 
 
 @click.command()
+@click.option("--host", default=address.given_host, show_default="127.0.0.1, or HOST", help="Address for --port.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Tell health and metrics here; without it, nowhere.")
 @json_option
-def worker(as_json: bool) -> None:
+def worker(host: str, port: int | None, as_json: bool) -> None:
     """Run a worker by itself.
 
     Beside `tillwire serve --no-worker` or another WSGI server. Ctrl-C or SIGTERM ends it cleanly.
     """
     from app import serving
 
+    def tell(url: str) -> None:
+        watched = f"; health and metrics: {url}" if url else ""
+        value = {"worker": True, **({"url": url} if url else {})}
+        answer(value, as_json, f"Tillwire works (Ctrl-C stops it){watched}")
+
     with parts() as opened:
-        serving.work(opened, tell=lambda text: answer({"worker": True}, as_json, text))
+        serving.work(opened, host=host, port=port, tell=tell)
 
 
 @click.command()

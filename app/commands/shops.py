@@ -11,7 +11,7 @@ import click
 from app import console, factory
 from app.commands import address
 from app.commands.base import fail_after_printing, output, output_as, pairs, parts, reading, writing
-from app.services import configure, show, sign_in
+from app.services import configure, retention, show, sign_in
 
 
 @click.group()
@@ -61,6 +61,7 @@ def shops_show(shop: str) -> Any:
         return {
             **show.shop(session, row),
             "names": row.settings.get("names", {}),
+            "days_kept": retention.days(row),
             "webhooks": show.endpoints(session, row),
             "destinations": configure.destinations(session, opened.vault, row),
         }
@@ -99,6 +100,21 @@ def shops_set(shop: str, names: tuple[str, ...]) -> Any:
         row = configure.find_shop(session, shop)
         configure.set_names(session, row, given)
         return {"shop": row.id, "names": row.settings["names"]}
+
+
+@shops.command("keep")
+@click.argument("shop")
+@click.argument("days", metavar="DAYS")
+@output
+def shops_keep(shop: str, days: str) -> Any:
+    """Choose for how many days messages are kept.
+
+    After that the bodies of webhooks, payloads and answers are removed; what they led to stays.
+    """
+    with writing() as (_, session):
+        row = configure.find_shop(session, shop)
+        retention.save(session, row.id, days, str(retention.days(row)), "operator", datetime.now(UTC))
+        return {"shop": row.id, "days": retention.days(row)}
 
 
 @shops.command("remove")

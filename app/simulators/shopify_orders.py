@@ -13,7 +13,7 @@ from typing import Any
 from app.simulators.shopify_refunds import Refunds
 from app.simulators.shopify_state import JSON
 from app.simulators.shopify_state import Order as Placed
-from app.simulators.shopify_words import bag, decimal_text, total, upper, utc
+from app.simulators.shopify_words import bag, decimal_text, moment, total, upper, utc
 
 APPLICATIONS = {
     "discount_code": "DiscountCodeApplication",
@@ -328,7 +328,7 @@ class OrderView:
         back = [self.refunds.transaction(each, refund) for refund in body["refunds"] for each in refund["transactions"]]
         if not self._states()["fullyPaid"]:
             return back
-        paid_at = utc(body["processed_at"])
+        paid_at = moment(next(step.at for step in self.story.steps if step.pays))
         sale = {
             "id": f"gid://shopify/OrderTransaction/{body['id'] + 4_000_000_000}",
             "kind": "SALE",

@@ -23,7 +23,7 @@ SCRIPTS = {
 }
 STYLE = """
 body{font:15px/1.4 sans-serif;margin:0;display:flex;flex-direction:column;min-height:100vh}
-header{background:#222;color:#fff;padding:.5em 1em;display:flex;gap:1em;align-items:center}
+header{background:#222;color:#fff;padding:.5em 1em;display:flex;flex-wrap:wrap;gap:.5em 1em;align-items:center}
 main{padding:2em;max-width:40em}iframe{border:0;flex:1;min-height:600px;width:100%}
 #toasts{position:fixed;bottom:1em;left:1em}.toast{background:#222;color:#fff;padding:.5em 1em;margin-top:.5em}
 .error{background:#a00}#save-bar{background:#555;color:#fff;padding:.5em 1em}button{font:inherit;padding:.3em .8em}
@@ -32,7 +32,8 @@ main{padding:2em;max-width:40em}iframe{border:0;flex:1;min-height:600px;width:10
 
 def page(title: str, body: str, status: int = 200) -> Response:
     text = (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{escape(title)}</title>'
         f"<style>{STYLE}</style></head><body>{body}</body></html>"
     )
     return Response(text, status, {"X-Frame-Options": "DENY"}, content_type="text/html; charset=utf-8")

@@ -17,6 +17,11 @@ def utc(moment: str | None) -> str | None:
     return moment and datetime.fromisoformat(moment).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def moment(at: int) -> str:
+    """Of seconds since 1970."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def upper(value: str | None) -> str | None:
     return value and value.upper()
 

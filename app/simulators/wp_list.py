@@ -16,6 +16,9 @@ from app.simulators.wp_books import Books, RestError
 from app.simulators.wp_refunds import Placed
 
 STATUSES = ("pending", "processing", "on-hold", "completed", "cancelled", "refunded", "failed", "checkout-draft")
+#: MySQL puts rows of equal values into any order, and into another one for another page
+#: (dev.mysql.com/doc/refman/8.0/en/limit-optimization.html): WooCommerce adds the id for "date" alone.
+SHUFFLE = 7919
 ORDERINGS: Mapping[str, Callable[[Placed], tuple[int, int]]] = {
     "date": lambda order: (order.state.created_at, order.id),
     "modified": lambda order: (order.modified_at, order.id),
@@ -94,7 +97,8 @@ class OrderQuery:
         self.gmt = truth(params.get("dates_are_gmt", ""))
         self.statuses = self._statuses({*STATUSES, *custom_statuses})
         self.order = choice(params, "order", "desc", ("asc", "desc"))
-        self.key = ORDERINGS[choice(params, "orderby", "date", tuple(ORDERINGS))]
+        self.ordering = choice(params, "orderby", "date", tuple(ORDERINGS))
+        self.page = whole(params, "page", 1)
         self.bounds = {
             name: self._moment(name)
             for name in ("after", "before", "modified_after", "modified_before")
@@ -131,7 +135,11 @@ class OrderQuery:
         if "include" in self.params:
             wanted = {int(each) for each in str(self.params["include"]).split(",") if each.strip().isdigit()}
             found = [order for order in found if order.id in wanted]
-        return sorted(found, key=self.key, reverse=self.order == "desc")
+        return sorted(found, key=self._key, reverse=self.order == "desc")
+
+    def _key(self, order: Placed) -> tuple[int, int]:
+        value, tie = ORDERINGS[self.ordering](order)
+        return (value, tie * (SHUFFLE + self.page) % 10_007) if self.ordering == "modified" else (value, tie)
 
     def _within(self, order: Placed) -> bool:
         """Bounds are exclusive, and compared with store time unless ``dates_are_gmt``."""

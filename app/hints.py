@@ -1,0 +1,197 @@
+"""Hints: messages through a broker that say where there is something to do, so that no worker waits for its next look.
+
+The database holds all work. A hint that is lost, doubled or late does no harm, for every worker also looks into the
+database by itself; so a hint is published beside the request that caused it, never waited for, and dropped where the
+broker does not answer.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import dramatiq
+
+if TYPE_CHECKING:
+    import redis
+
+log = logging.getLogger(__name__)
+
+THREADS = 4  #: that follow hints, in each worker process
+GATHER = 0.02  #: seconds in which equal hints become one
+STALE = 30.0  #: seconds after which a hint says nothing any more: every worker has looked since
+PATIENCE = 3.0  #: seconds for the broker to answer
+AFTER_ERROR = 2.0
+_LOOK = 100  #: milliseconds between looks at a broker that does not push (Redis)
+
+
+class Hints:
+    """Both ends: `webhooks` and `deliveries` tell, `listen` follows what was told anywhere."""
+
+    def __init__(self, url: str, database: str) -> None:
+        """
+        Args:
+            url: of the broker, ``amqp``, ``amqps``, ``redis`` or ``rediss``.
+            database: its name; installations that share a broker do not follow each other's hints.
+        """
+        self._url = url
+        self._broker = _broker(url)
+        queue = "tillwire." + re.sub(r"[^A-Za-z0-9_-]", "_", database)
+        self._read = dramatiq.actor(broker=self._broker, actor_name="webhooks", queue_name=queue)(self._on_webhooks)
+        self._send = dramatiq.actor(broker=self._broker, actor_name="deliver", queue_name=queue)(self._on_delivery)
+        self._account: Callable[[], int] = lambda: 0
+        self._deliver: Callable[[int], int] = lambda destination_id: 0
+        self._worker: dramatiq.Worker | None = None
+        self._noted: set[int | None] = set()  #: destinations to tell of; None: webhooks
+        self._noting = threading.Condition()
+        self._closed = False
+        self._publisher = threading.Thread(target=self._publish, name="hints", daemon=True)
+        self._publisher.start()
+
+    # telling
+
+    def webhooks(self) -> None:
+        """Some were stored."""
+        self._note([None])
+
+    def deliveries(self, destinations: Iterable[int]) -> None:
+        """These have something due."""
+        self._note(destinations)
+
+    def _note(self, what: Iterable[int | None]) -> None:
+        with self._noting:
+            self._noted.update(what)
+            self._noting.notify()
+
+    def _publish(self) -> None:
+        failing = False
+        while not self._closed:
+            try:
+                for each in self._next():
+                    at = time.time()
+                    self._read.send(at) if each is None else self._send.send(each, at)
+                failing = False
+            except Exception as error:
+                if not failing:
+                    log.warning("the broker takes no hints (%s): workers look by themselves", type(error).__name__)
+                failing = True
+                time.sleep(AFTER_ERROR)
+
+    def _next(self) -> set[int | None]:
+        with self._noting:
+            self._noting.wait_for(lambda: self._noted or self._closed)
+        time.sleep(GATHER)
+        with self._noting:
+            noted, self._noted = self._noted, set()
+        return noted
+
+    # following
+
+    def listen(self, account: Callable[[], int], deliver: Callable[[int], int]) -> None:
+        """Follow hints in threads of the engine's, until closed.
+
+        Args:
+            account: reads some webhooks, and says how many.
+            deliver: starts what a destination may send now.
+        """
+        self._account, self._deliver = account, deliver
+        self._worker = dramatiq.Worker(self._broker, worker_threads=THREADS, worker_timeout=_LOOK)
+        self._worker.start()
+
+    def _on_webhooks(self, at: float) -> None:
+        if time.time() - at < STALE and self._follow(self._account):
+            self.webhooks()  # there may be more; others have their turn first
+
+    def _on_delivery(self, destination_id: int, at: float) -> None:
+        if time.time() - at < STALE:
+            self._follow(self._deliver, destination_id)
+
+    def _follow(self, work: Callable[..., int], *what: int) -> int:
+        try:
+            return work(*what)
+        except Exception:
+            log.exception("a hint could not be followed; the next look at the database makes up for it")
+            return 0
+
+    def answers(self) -> bool:
+        """Whether the broker can be talked to now."""
+        return answers(self._url)
+
+    def ignore(self) -> None:
+        """Follow no more."""
+        worker, self._worker = self._worker, None
+        if worker:
+            # First its threads have so long, then those that talk to the broker, then the broker itself.
+            _briefly(lambda: worker.stop(timeout=int(PATIENCE * 1000)), 3 * PATIENCE)
+
+    def close(self) -> None:
+        """Tell no more."""
+        with self._noting:
+            self._closed = True
+            self._noting.notify()
+        self._publisher.join(PATIENCE)
+        _briefly(self._broker.close, PATIENCE)
+
+
+def _briefly(work: Callable[[], object], seconds: float) -> None:
+    """Wait so long at most: for a broker that fell silent the engine would wait minutes, until its heartbeat fails."""
+    thread = threading.Thread(target=work, name="hints end", daemon=True)
+    thread.start()
+    thread.join(seconds)
+
+
+def _broker(url: str) -> dramatiq.Broker:
+    """Without the engine's retries and limits of time: a hint is followed once, and what it asks for has its own."""
+    # Of the two libraries the one that is not used stays out of memory.
+    if url.startswith("redis"):
+        from dramatiq.brokers.redis import RedisBroker
+
+        return RedisBroker(client=_redis(url), middleware=[])  # type: ignore[no-untyped-call]
+    from dramatiq.brokers.rabbitmq import RabbitmqBroker
+
+    broker = RabbitmqBroker(url=url, middleware=[])
+    _hurry(broker.parameters)
+    return broker
+
+
+def _redis(url: str) -> redis.Redis:
+    import redis
+
+    client: redis.Redis = redis.Redis.from_url(url, socket_connect_timeout=PATIENCE, socket_timeout=PATIENCE)
+    return client
+
+
+def _hurry(parameters: Any) -> None:
+    parameters.socket_timeout = parameters.stack_timeout = parameters.blocked_connection_timeout = PATIENCE
+
+
+def answers(url: str) -> bool:
+    """Whether a broker can be talked to now; takes some seconds at most."""
+    return _redis_answers(url) if url.startswith("redis") else _rabbitmq_answers(url)
+
+
+def _redis_answers(url: str) -> bool:
+    import redis
+
+    try:
+        with _redis(url) as client:
+            client.ping()
+    except (OSError, redis.RedisError):
+        return False
+    return True
+
+
+def _rabbitmq_answers(url: str) -> bool:
+    import pika
+
+    try:
+        parameters = pika.URLParameters(url)
+        _hurry(parameters)
+        pika.BlockingConnection(parameters).close()
+    except (OSError, pika.exceptions.AMQPError):
+        return False
+    return True
