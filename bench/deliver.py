@@ -1,146 +1,167 @@
-"""``deliver``: from webhook to acceptance at five simulated providers; ``memory``: what the process holds."""
+"""``deliver``: one burst of orders of 50 merchants to five providers that answer after 50 ms, limits scaled away.
+
+Tillwire on SQLite, and on PostgreSQL with one and with two workers, in alternation with `bench.classic`, whose pool has
+the size at which it was fastest. Who is not being measured is stopped meanwhile.
+"""
 
 from __future__ import annotations
 
-import sqlite3
-import tempfile
-import threading
 import time
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from itertools import count
+from statistics import median
 from typing import Any
 
-import requests
+from bench import systems
+from bench.burst import Burst
+from bench.systems import MERCHANTS, System
+from bench.turns import Providers, Round, middle, play
 
-from app.demo import CREDENTIALS
-from app.models import Mode
-from app.providers.registry import PROVIDERS
-from app.services import configure
-from bench import machine, orders
-from bench.load import DOMAIN, signature
+ORDERS = 300
+ROUNDS = 3
+POOLS = (8, 16, 32)  #: sizes of the classic app's pool
+AT_REST = 3.0  #: seconds after the start
+WARM = 50  #: orders told before anything is measured
 
-ORDERS = 600
-SENDERS = 4
-
-
-def run(*, events: int = 0) -> dict[str, Any]:
-    """Figures of one run; with ``events`` stored events already there."""
-    with tempfile.TemporaryDirectory(prefix="tillwire-bench-") as folder:
-        simulated, port = machine.free_port(), machine.free_port()
-        urls = {f"{name.upper()}_API_URL": f"http://127.0.0.1:{simulated}/{name}" for name in PROVIDERS}
-        settings = machine.environment(Path(folder), ALLOW_PRIVATE_NETWORKS="1", LIMIT_FACTOR="1000", **urls)
-        _merchant(settings)
-        if events:
-            fill(Path(folder) / "tillwire.db", events)
-        command = ["-m", "app.cli", "simulate", "providers", "--port", str(simulated), "--limit-factor", "1000"]
-        with (
-            machine.running(command, f"http://127.0.0.1:{simulated}/_sim/violations"),
-            machine.running(machine.tillwire(port), f"http://127.0.0.1:{port}/readyz", settings) as server,
-        ):
-            time.sleep(1.0)
-            rest = machine.resident(server)
-            seconds = _send(f"http://127.0.0.1:{port}/webhooks/shopify", Path(folder) / "tillwire.db", events)
-            figures = _figures(Path(folder) / "tillwire.db", seconds, events)
-            violations = requests.get(f"http://127.0.0.1:{simulated}/_sim/violations", timeout=10).json()
-            return {
-                **figures,
-                "memory_at_rest_mib": rest,
-                "memory_under_load_mib": machine.resident(server),
-                "violations": len(violations.get("violations", violations)),
-            }
+Figures = dict[str, float]
 
 
-def _merchant(settings: dict[str, str]) -> None:
-    with machine.opened(settings) as parts, parts.db.write() as session:
-        shop = configure.add_shop(session, "shopify", DOMAIN)
-        for name, values in CREDENTIALS.items():
-            configure.set_destination(session, parts.vault, parts.router, shop, PROVIDERS[name], values, mode=Mode.LIVE)
+class Trial:
+    """Plays bursts, each of orders that nobody has seen."""
+
+    def __init__(self, providers: Providers, *, first: int = 1) -> None:
+        self._providers = providers
+        self._first = count(first, 1_000_000)
+
+    def burst(self, system: System, orders: int, *, rate: float = 0.0) -> Round:
+        told = Burst(url=system.url, first=next(self._first), orders=orders, merchants=MERCHANTS, rate=rate)
+        return play(system, self._providers, told)
 
 
-def _send(url: str, database: Path, filled: int) -> float:
-    """Send all orders and wait until nothing is open; return the seconds from the first to the last acceptance."""
-    numbers = iter(range(1, ORDERS + 1))
-    lock = threading.Lock()
-
-    def sender() -> None:
-        with requests.Session() as session:
-            while True:
-                with lock:
-                    number = next(numbers, None)
-                if number is None:
-                    return
-                raw = orders.shopify(number)
-                headers = {
-                    "X-Shopify-Topic": "orders/paid",
-                    "X-Shopify-Shop-Domain": DOMAIN,
-                    "X-Shopify-Webhook-Id": str(number),
-                    "X-Shopify-Hmac-Sha256": signature(raw),
-                    "Content-Type": "application/json",
-                }
-                session.post(url, data=raw, headers=headers, timeout=30).raise_for_status()
-
-    started = time.perf_counter()
-    threads = [threading.Thread(target=sender) for _ in range(SENDERS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    while _count(database, "state IN ('pending', 'retrying')") or _count(
-        database, f"id > {int(filled)}"
-    ) < ORDERS * len(PROVIDERS):
-        if time.perf_counter() - started > 300:
-            raise RuntimeError("not everything was delivered within five minutes")
-        time.sleep(0.05)
-    return time.perf_counter() - started
+def run(orders: int = ORDERS, rounds: int = ROUNDS, pools: Sequence[int] = POOLS) -> Figures:
+    """``pools``: the sizes of the classic app's pool that are tried."""
+    with systems.answering() as (url, process), systems.broker() as redis, ExitStack() as stack:
+        trial = Trial(Providers(url, process))
+        ours = {
+            "sqlite": stack.enter_context(systems.embedded(url)),
+            "one_worker": stack.enter_context(systems.distributed(url, 1, redis)),
+            "two_workers": stack.enter_context(systems.distributed(url, 2, redis)),
+        }
+        time.sleep(AT_REST)
+        memory = _memory("idle", ours)
+        with at_rest(ours):
+            size, tried = _fastest(trial, url, redis, orders, pools)
+        everyone = {**ours, "classic": stack.enter_context(systems.classic(url, size, redis))}
+        played = _alternate(trial, everyone, orders, rounds)
+        return {**_figures(played), **_ratios(played), **_workers(played), **tried, **memory, **_memory("busy", ours)}
 
 
-def _count(database: Path, where: str) -> int:
-    connection = sqlite3.connect(database, timeout=30)
+@contextmanager
+def at_rest(others: Mapping[Any, System]) -> Iterator[None]:
+    """They are stopped within the block."""
+    for each in others.values():
+        each.rest()
     try:
-        return int(connection.execute(f"SELECT count(*) FROM deliveries WHERE {where}").fetchone()[0])
+        yield
     finally:
-        connection.close()
+        for each in others.values():
+            each.wake()
 
 
-def _figures(database: Path, seconds: float, filled: int) -> dict[str, Any]:
-    connection = sqlite3.connect(database, timeout=30)
-    waits = sorted(
-        each[0] * 86_400_000
-        for each in connection.execute(
-            "SELECT julianday(d.delivered_at) - julianday(e.received_at)"
-            " FROM deliveries d JOIN events e ON e.id = d.event_id WHERE d.state = 'delivered' AND d.id > ?",
-            (filled,),
-        )
-    )
-    connection.close()
+def _alternate(trial: Trial, everyone: dict[str, System], orders: int, rounds: int) -> dict[str, list[Round]]:
+    """So many rounds of each, one after another, while the others are stopped."""
+    played: dict[str, list[Round]] = {name: [] for name in everyone}
+    for _ in range(rounds):
+        for name, each in everyone.items():
+            with at_rest({other: system for other, system in everyone.items() if other != name}):
+                trial.burst(each, min(WARM, orders))
+                played[name].append(trial.burst(each, orders))
+    return played
+
+
+def _fastest(trial: Trial, url: str, redis: systems.Redis, orders: int, pools: Sequence[int]) -> tuple[int, Figures]:
+    """The size of the classic app's pool that delivers most, and what each delivered."""
+    if len(pools) == 1:
+        return pools[0], {}
+    found = {}
+    for size in pools:
+        with systems.classic(url, size, redis) as system:
+            trial.burst(system, WARM)
+            found[size] = trial.burst(system, max(orders // 3, WARM)).rate
+    best = max(found, key=lambda size: found[size])
+    return best, {f"classic_with_{size}_processes_per_second": rate for size, rate in found.items()}
+
+
+def _figures(played: dict[str, list[Round]]) -> Figures:
+    figures = {}
+    for name, rounds in played.items():
+        figures |= {
+            f"{name}_deliveries_per_second": middle(rounds, lambda each: each.rate),
+            f"{name}_p50_ms": middle(rounds, lambda each: each.wait(0.5)),
+            f"{name}_p95_ms": middle(rounds, lambda each: each.wait(0.95)),
+            f"{name}_cpu_ms_per_delivery": middle(rounds, lambda each: each.cost()),
+            f"{name}_cpu_ms_of_database": middle(rounds, lambda each: each.cost("database")),
+            f"{name}_told_again": sum(each.again for each in rounds),
+            f"{name}_deliveries_per_call": middle(rounds, lambda each: each.deliveries / each.calls),
+        }
+    everyone = [each for rounds in played.values() for each in rounds]
+    server = middle(everyone, lambda each: each.provider_processor / each.calls * 1e6)
+    return {**figures, "cpu_us_of_answering_server_per_call": server}
+
+
+def _ratios(played: dict[str, list[Round]]) -> Figures:
+    """To the classic app's round beside each of ours."""
+    figures = {}
+    for name in ("sqlite", "one_worker", "two_workers"):
+        pairs = list(zip(played[name], played["classic"], strict=True))
+        figures[f"{name}_ratio_to_classic"] = median(one.rate / other.rate for one, other in pairs)
+        figures[f"{name}_cpu_ratio_to_classic"] = median(other.cost() / one.cost() for one, other in pairs)
+    return figures
+
+
+def _workers(played: dict[str, list[Round]]) -> Figures:
+    """What two workers carry of what one does: by clock; and by processor, where the busier worker is the bound.
+
+    On two cores that also hold PostgreSQL, the stores and the providers, two workers cannot have a core each. By
+    processor it is the one worker's seconds against those of the busier one of two: what the clock would say if each
+    had its core, and nothing else were short.
+    """
+    pairs = list(zip(played["one_worker"], played["two_workers"], strict=True))
+    busier = [max(two.processor["worker 1"], two.processor["worker 2"]) for _, two in pairs]
     return {
-        "deliveries_per_second": len(waits) / seconds,
-        "delivered": len(waits),
-        "p50_ms_from_receipt": waits[len(waits) // 2],
-        "p99_ms_from_receipt": waits[int(len(waits) * 0.99)],
+        "two_workers_to_one": median(two.rate / one.rate for one, two in pairs),
+        "two_workers_to_one_by_cpu": median(
+            one.processor["worker 1"] / most for (one, _), most in zip(pairs, busier, strict=True)
+        ),
     }
 
 
-def fill(database: Path, events: int) -> None:
-    """Put ``events`` finished webhooks, events and deliveries into a database, by copying what one order left."""
-    connection = sqlite3.connect(database, timeout=30)
-    connection.execute("PRAGMA synchronous=OFF")
-    rows = f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {int(events)})"
-    at = "'2026-03-02 09:15:30.000000'"
-    connection.execute(
-        f"INSERT INTO webhooks (platform, shop_id, dedup_key, topic, headers, body, body_hash, received_at, state)"
-        f" {rows} SELECT 'shopify', 1, 'filled:' || i, 'orders/paid', '{{}}', randomblob(900), hex(randomblob(32)),"
-        f" {at}, 'done' FROM n"
-    )
-    connection.execute(
-        f"INSERT INTO events (shop_id, webhook_id, kind, subject, dedup_key, occurred_at, received_at, state, facts)"
-        f" SELECT 1, id, 'order.paid', 'filled-' || id, 'filled:' || id, {at}, {at}, 'understood', randomblob(900)"
-        f" FROM webhooks"
-    )
-    connection.execute(
-        f"INSERT INTO deliveries (shop_id, destination_id, event_id, provider, rule, action, subject, lane, state,"
-        f" attempts, due_at, since, doubt, created_at, delivered_at)"
-        f" SELECT 1, 1 + id % 5, id, 'sprii', 'order', 'process_orders', subject, subject, 'delivered',"
-        f" 1, {at}, {at}, 0, {at}, {at} FROM events"
-    )
-    connection.commit()
-    connection.close()
+def _memory(when: str, ours: dict[str, System]) -> Figures:
+    """Of the largest process of each: what it holds, while busy the most it ever held (RSS); and its share (PSS)."""
+    kind = "VmHWM" if when == "busy" else "VmRSS"
+    figures = {}
+    for name, each in ours.items():
+        figures[f"{name}_{when}_rss_mib"] = each.memory(kind)
+        figures[f"{name}_{when}_pss_mib"] = each.proportional()
+    return figures
+
+
+def backlog(events: int, orders: int = ORDERS, rounds: int = ROUNDS) -> Figures:
+    """The same on SQLite with so many stored events, in alternation with an empty database."""
+    with (
+        systems.answering() as (url, process),
+        systems.embedded(url) as small,
+        systems.embedded(url, events=events) as large,
+    ):
+        trial = Trial(Providers(url, process))
+        found = _alternate(trial, {"empty": small, "full": large}, orders, rounds)
+        pairs = list(zip(found["full"], found["empty"], strict=True))
+        return {
+            **{f"{name}_deliveries_per_second": middle(each, lambda one: one.rate) for name, each in found.items()},
+            **{f"{name}_p50_ms": middle(each, lambda one: one.wait(0.5)) for name, each in found.items()},
+            **{f"{name}_p99_ms": middle(each, lambda one: one.wait(0.99)) for name, each in found.items()},
+            **{f"{name}_cpu_ms_per_delivery": middle(each, lambda one: one.cost()) for name, each in found.items()},
+            "ratio": median(full.rate / empty.rate for full, empty in pairs),
+            "cpu_ratio": median(empty.cost() / full.cost() for full, empty in pairs),
+        }

@@ -1,10 +1,21 @@
-"""``ingest``: signed webhooks of 10 KB, on disk before the 200, beside a bare Flask route on the same server."""
+"""``ingest``: signed webhooks of 10 KB, on disk before the 200.
+
+In alternation with two others: the plain handler of `bench.plain` on gunicorn, which promises the same, and a bare
+Flask route on our own server, which stores nothing.
+"""
 
 from __future__ import annotations
 
+import os
 import statistics
+import subprocess
+import sys
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from app.services import configure
 from bench import machine
@@ -14,36 +25,84 @@ ROUNDS = 3
 SECONDS = 4.0
 CONNECTIONS = 32
 
+Figures = dict[str, float]
 
-def run(*, worker: bool = False) -> dict[str, float]:
+
+def run(*, worker: bool = False) -> Figures:
+    """On SQLite."""
     with tempfile.TemporaryDirectory(prefix="tillwire-bench-") as folder:
-        settings = machine.environment(Path(folder))
-        with machine.opened(settings) as parts, parts.db.write() as session:
-            configure.add_shop(session, "shopify", DOMAIN)
-        ours, bare = machine.free_port(), machine.free_port()
-        options = () if worker else ("--no-worker",)
-        with (
-            machine.running(machine.tillwire(ours, *options), f"http://127.0.0.1:{ours}/readyz", settings),
-            machine.running(machine.bare(bare), f"http://127.0.0.1:{bare}/readyz", settings),
-        ):
-            return _measure(f"http://127.0.0.1:{ours}/webhooks/shopify", f"http://127.0.0.1:{bare}/webhooks/shopify")
+        return _run(machine.environment(Path(folder)), worker)
 
 
-def _measure(ours: str, bare: str) -> dict[str, float]:
-    both: list[tuple[dict[str, float], dict[str, float]]] = []
-    machine.load(ours, 1.0, CONNECTIONS, 0)
-    machine.load(bare, 1.0, CONNECTIONS, 0)
-    for _ in range(ROUNDS):
-        both.append((machine.load(ours, SECONDS, CONNECTIONS, 0), machine.load(bare, SECONDS, CONNECTIONS, 0)))
-    full = statistics.median(each["per_second"] for each, _ in both)
-    half = machine.load(ours, SECONDS, CONNECTIONS, full / 2)
+def on_postgresql() -> Figures:
+    """On the empty database that ``BENCH_DATABASE_URL`` names; both put their tables into it."""
+    url = os.environ.get("BENCH_DATABASE_URL")
+    if not url:
+        return {}
+    with tempfile.TemporaryDirectory(prefix="tillwire-bench-") as folder:
+        return _run(machine.environment(Path(folder), DATABASE_URL=url), worker=False)
+
+
+def _run(settings: dict[str, str], worker: bool) -> Figures:
+    with machine.opened(settings) as parts, parts.db.write() as session:
+        configure.add_shop(session, "shopify", DOMAIN)
+    make = "from bench import plain; plain.Base.metadata.create_all(plain.engine)"
+    # A file of its own where the database is a file: two servers would wait for one another.
+    own = {**settings, "DATABASE_URL": settings["DATABASE_URL"].replace("tillwire.db", "plain.db")}
+    subprocess.run([sys.executable, "-c", make], env=own, check=True)
+    options = () if worker else ("--no-worker",)
+    with ExitStack() as stack:
+        ours = stack.enter_context(_served(lambda port: machine.tillwire(port, *options), settings))
+        plain = stack.enter_context(_served(machine.plain, own))
+        return _measure(ours, plain, stack.enter_context(_served(machine.bare, settings)))
+
+
+@dataclass(frozen=True)
+class Server:
+    url: str
+    process: subprocess.Popen[Any]
+
+    def load(self, rate: float = 0, seconds: float = SECONDS) -> Figures:
+        """One round, with the microseconds of processor that each answer took."""
+        before = machine.processor_seconds(self.process)
+        found = machine.load(self.url, seconds, CONNECTIONS, rate)
+        used = machine.processor_seconds(self.process) - before
+        return {**found, "cpu_us": used * 1e6 / (found["per_second"] * seconds)}
+
+
+@contextmanager
+def _served(command: Callable[[int], list[str]], settings: dict[str, str]) -> Iterator[Server]:
+    address = f"127.0.0.1:{(port := machine.free_port())}"
+    with machine.running(command(port), f"http://{address}/readyz", settings) as process:
+        yield Server(f"http://{address}/webhooks/shopify", process)
+
+
+def _measure(*servers: Server) -> Figures:
+    for each in servers:
+        each.load(seconds=1.0)
+    rounds = [[each.load() for each in servers] for _ in range(ROUNDS)]
+
+    def middle(name: str, place: int) -> float:
+        return statistics.median(each[place][name] for each in rounds)
+
+    def ratio(name: str, one: int, other: int) -> float:
+        return statistics.median(each[one][name] / each[other][name] for each in rounds)
+
+    half = servers[0].load(middle("per_second", 0) / 2)
     return {
-        "accepted_per_second": full,
-        "bare_flask_per_second": statistics.median(each["per_second"] for _, each in both),
-        "ratio_to_bare_flask": statistics.median(one["per_second"] / other["per_second"] for one, other in both),
-        "p50_ms_at_full_load": statistics.median(each["p50_ms"] for each, _ in both),
-        "p99_ms_at_full_load": statistics.median(each["p99_ms"] for each, _ in both),
+        "accepted_per_second": middle("per_second", 0),
+        "plain_handler_per_second": middle("per_second", 1),
+        "bare_flask_per_second": middle("per_second", 2),
+        "ratio_to_plain_handler": ratio("per_second", 0, 1),
+        "ratio_to_bare_flask": ratio("per_second", 0, 2),
+        "cpu_us_per_webhook": middle("cpu_us", 0),
+        "cpu_us_of_plain_handler": middle("cpu_us", 1),
+        "cpu_us_of_bare_flask": middle("cpu_us", 2),
+        "cpu_ratio_to_plain_handler": ratio("cpu_us", 1, 0),
+        "p50_ms_at_full_load": middle("p50_ms", 0),
+        "p99_ms_at_full_load": middle("p99_ms", 0),
+        "p99_ms_of_plain_handler": middle("p99_ms", 1),
         "p50_ms_at_half_load": half["p50_ms"],
         "p99_ms_at_half_load": half["p99_ms"],
-        "failed": sum(each["failed"] for each, _ in both) + half["failed"],
+        "failed": sum(each[0]["failed"] for each in rounds) + half["failed"],
     }

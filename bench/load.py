@@ -88,23 +88,31 @@ class Load:
                 count += 1
                 started = time.perf_counter()
                 connection.sendall(self._head + f"{key}-{count}\r\n".encode() + self._tail)
-                if not _answered(connection):
+                if not answered(connection):
                     self.failed += 1
                 mine.append(time.perf_counter() - started)
         self.times += mine
 
 
-def _answered(connection: socket.socket) -> bool:
-    data = connection.recv(65536)
+def answered(connection: socket.socket) -> bool:
+    """Read one answer to its end; whether it was a 200."""
+    data = _received(connection)
     while b"\r\n\r\n" not in data:
-        data += connection.recv(65536)
+        data += _received(connection)
     head, _, rest = data.partition(b"\r\n\r\n")
     length = next(
         int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")
     )
     while len(rest) < length:
-        rest += connection.recv(65536)
+        rest += _received(connection)
     return head.startswith(b"HTTP/1.1 200")
+
+
+def _received(connection: socket.socket) -> bytes:
+    data = connection.recv(65536)
+    if not data:
+        raise ConnectionError("the server closed a connection that was to be kept")
+    return data
 
 
 if __name__ == "__main__":

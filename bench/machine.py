@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,13 @@ from app.config import read_config
 from app.factory import Parts
 from bench.load import SECRET
 
+#: A Flask route without any storage, behind the same server as Tillwire's.
 BARE = """
 import sys
-import waitress
+import uvicorn
+from a2wsgi import WSGIMiddleware
 from flask import Flask, request
-from app.serving import THREADS
+from app.web.front import THREADS
 
 app = Flask("bare")
 
@@ -39,7 +41,8 @@ def webhook():
 def ready():
     return {"status": "ok"}
 
-waitress.serve(app, host="127.0.0.1", port=int(sys.argv[1]), threads=THREADS, _quiet=True)
+uvicorn.run(WSGIMiddleware(app, workers=THREADS), host="127.0.0.1", port=int(sys.argv[1]), http="httptools",
+            loop="asyncio", lifespan="off", access_log=False, log_level="error")
 """
 
 
@@ -81,7 +84,7 @@ def running(
     process = subprocess.Popen([sys.executable, *command], env=settings, stdout=subprocess.DEVNULL)
     try:
         if url:
-            _wait(url, process)
+            wait(lambda: _answers(url), process, url)
         yield process
     finally:
         if process.poll() is None:
@@ -93,16 +96,22 @@ def running(
             process.wait()
 
 
-def _wait(url: str, process: subprocess.Popen[Any], seconds: float = 30.0) -> None:
+def wait(ready: Callable[[], bool], process: subprocess.Popen[Any], what: str, seconds: float = 120.0) -> None:
+    """Return once ``ready``; raise RuntimeError if the process ends, or is not ready in time."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if process.poll() is not None:
-            raise RuntimeError(f"a server ended at start with {process.returncode}")
-        with suppress(requests.RequestException):
-            if requests.get(url, timeout=2).ok:
-                return
+            raise RuntimeError(f"{what} ended at start with {process.returncode}")
+        if ready():
+            return
         time.sleep(0.05)
-    raise RuntimeError(f"nothing answers at {url}")
+    raise RuntimeError(f"nothing answers at {what}")
+
+
+def _answers(url: str) -> bool:
+    with suppress(requests.RequestException):
+        return requests.get(url, timeout=2).ok
+    return False
 
 
 def tillwire(port: int, *options: str) -> list[str]:
@@ -113,13 +122,49 @@ def bare(port: int) -> list[str]:
     return ["-c", BARE, str(port)]
 
 
+def plain(port: int, app: str = "bench.plain:app") -> list[str]:
+    """The handler of `bench.plain`, or another, with a process for each core and threads for all that wait."""
+    serve = ["-m", "gunicorn", app, "--bind", f"127.0.0.1:{port}", "--log-level", "error"]
+    return [*serve, "--workers", str(os.cpu_count()), "--threads", "16", "--timeout", "0"]
+
+
 def load(url: str, seconds: float, connections: int, rate: float) -> dict[str, float]:
     command = [sys.executable, "-m", "bench.load", url, str(seconds), str(connections), str(rate)]
     found: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
     return found
 
 
-def resident(process: subprocess.Popen[Any]) -> float:
-    """MiB of memory that a process holds."""
+def processor_seconds(process: subprocess.Popen[Any]) -> float:
+    """Processor time of a process and of those that it started: it says the same on a busy machine."""
+    return sum(spent(pid) for pid in family(process))
+
+
+def family(process: subprocess.Popen[Any]) -> list[int]:
+    """A process and those that it started."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [process.pid, *map(int, children)]
+
+
+def spent(pid: int) -> float:
+    """Seconds of processor that the threads of ``pid`` have used; 0.0 if it is gone.
+
+    Source: docs.kernel.org/scheduler/sched-stats.html (/proc/<pid>/schedstat)
+    """
+    nanoseconds = 0
+    with suppress(OSError):
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(OSError):  # it ended meanwhile
+                nanoseconds += int((thread / "schedstat").read_text().split()[0])
+    return nanoseconds / 1e9
+
+
+def resident(process: subprocess.Popen[Any], kind: str = "VmRSS") -> float:
+    """MiB of memory that a process holds, shared pages counted whole; ``VmHWM`` is the most that it ever held."""
     text = Path(f"/proc/{process.pid}/status").read_text()
-    return int(re.search(r"VmRSS:\s+(\d+)", text)[1]) / 1024  # type: ignore[index]
+    return int(re.search(rf"{kind}:\s+(\d+)", text)[1]) / 1024  # type: ignore[index]
+
+
+def proportional(process: subprocess.Popen[Any]) -> float:
+    """MiB of memory that a process holds, each shared page divided among those who share it (PSS)."""
+    text = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
+    return int(re.search(r"^Pss:\s+(\d+)", text, re.MULTILINE)[1]) / 1024  # type: ignore[index]

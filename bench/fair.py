@@ -1,0 +1,84 @@
+"""``fair``: whether one merchant's burst slows others: their small steady load alone, then beside the burst.
+
+The burst must last at least as long as the load beside it, or nothing was shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from statistics import median
+
+from bench import burst, systems
+from bench.answering import CALLS
+from bench.burst import Burst
+from bench.deliver import WARM, Trial
+from bench.systems import FACTOR, MERCHANTS, Missing, System
+from bench.turns import Providers, Round, Unfinished, play
+
+BURST = 3_000  #: orders of the one merchant
+RATE = 4.0  #: orders/s of all the others together
+SECONDS = 12.0
+ROUNDS = 2
+_FIRST = 900_000_000  #: number of the burst's first order
+
+Figures = dict[str, float | Exception]
+
+
+def run(orders: int = BURST, rounds: int = ROUNDS, factor: str = FACTOR) -> Figures:
+    """``factor`` scales the providers' limits: 1 leaves them as they are in earnest."""
+    with systems.answering() as (url, process), systems.broker() as redis:
+        providers = Providers(url, process)
+        modes: dict[str, Callable[[], AbstractContextManager[System]]] = {
+            "sqlite": lambda: systems.embedded(url, factor=factor),
+            "two_workers": lambda: systems.distributed(url, 2, redis, factor=factor),
+        }
+        figures: Figures = {}
+        for name, mode in modes.items():
+            try:
+                pairs = [_pair(providers, mode, orders, number) for number in range(rounds)]
+            except (Unfinished, Missing) as error:
+                figures[f"{name}_p95_rise_percent"] = error
+                continue
+            figures |= _figures(name, pairs)
+        return figures
+
+
+def _pair(
+    providers: Providers, mode: Callable[[], AbstractContextManager[System]], orders: int, number: int
+) -> tuple[Round, Round, float]:
+    """The others alone, and beside the burst; and the part of the burst that was still waiting afterwards."""
+    with mode() as system:
+        told = _FIRST + 10 * orders * number
+        others = _others(system, told - 1_000_000)
+        Trial(providers, first=told - 2_000_000).burst(system, WARM)
+        alone = play(system, providers, others)
+        heap = Burst(url=system.url, first=told, orders=orders)
+        stores = burst.start(heap)
+        try:
+            beside = play(system, providers, _others(system, told - 500_000))
+            left = 1 - providers.accepted(heap) / (orders * len(CALLS))
+        finally:
+            stores.kill()
+            stores.wait()
+    if not left:
+        raise Missing(f"the burst of {orders} orders was over before the load beside it: give it more")
+    return alone, beside, left
+
+
+def _others(system: System, first: int) -> Burst:
+    orders = int(RATE * SECONDS)
+    return Burst(url=system.url, first=first, orders=orders, merchant=1, merchants=MERCHANTS - 1, rate=RATE)
+
+
+def _figures(name: str, pairs: list[tuple[Round, Round, float]]) -> Figures:
+    figures: Figures = {
+        f"{name}_p95_ms_alone": median(alone.wait(0.95) for alone, _, _ in pairs),
+        f"{name}_p95_ms_beside_the_burst": median(beside.wait(0.95) for _, beside, _ in pairs),
+        f"{name}_p95_rise_percent": 100
+        * median(beside.wait(0.95) / alone.wait(0.95) - 1 for alone, beside, _ in pairs),
+    }
+    for provider in CALLS:
+        rises = [beside.wait(0.95, provider) / alone.wait(0.95, provider) - 1 for alone, beside, _ in pairs]
+        figures[f"{name}_p95_rise_percent_{provider}"] = 100 * median(rises)
+    return {**figures, f"{name}_burst_left_percent": 100 * min(left for _, _, left in pairs)}
