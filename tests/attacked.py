@@ -8,7 +8,6 @@ import hmac
 import json
 import secrets
 import socket
-import sqlite3
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -22,12 +21,13 @@ from sqlalchemy import text
 
 from app.db import Base
 from app.metrics import REFUSED
-from app.models import ConnectAttempt, SignIn, SignInLink
+from app.models import ConnectAttempt, HourlyAnswers, SignIn, SignInLink
 from app.providers import wire
 from app.services import accounts, link_keys, sign_in
 from app.services.connections import Connections
 from app.services.secrets import Vault
 from app.simulators.shopify_platform import ShopifyPlatform
+from tests.databases import BROKER, POSTGRESQL, SQLITE
 from tests.rig import Rig
 from tests.visitor import DOMAIN, KEY, SECRET, US, Calls, Visitor, connect, id_token, platforms, serving
 
@@ -37,6 +37,10 @@ OTHER_DOMAIN = "outside.myshopify.com"
 STORE, OTHER_STORE = "https://annas.example", "https://eves.example"
 ANNA, EVE = "anna@annas.example", "eve@eves.example"
 ELSEWHERE = "203.0.113.9"  #: an address that is not this machine's
+#: Asks for what changes with every commit of others.
+VERSION = {SQLITE: "PRAGMA data_version", POSTGRESQL: "SELECT pg_current_snapshot()::text"}
+#: How often webhooks were refused is counted on purpose.
+WATCHED = [each.name for each in Base.metadata.sorted_tables if each.name != HourlyAnswers.__tablename__]
 
 
 class Sender:
@@ -51,6 +55,9 @@ class Sender:
     def invite(self, address: str, page: str, token: str, domain: str) -> None:
         self.asked.append((address, page))
 
+    def ask_for_alerts(self, address: str, page: str, token: str, domain: str) -> None:
+        self.asked.append((address, page))
+
     def close(self) -> None:
         pass
 
@@ -62,9 +69,9 @@ class Target:
         inside, outside: two shops of Shopify's.
     """
 
-    def __init__(self, folder: Path, **config: Any) -> None:
+    def __init__(self, folder: Path, database_url: str, **config: Any) -> None:
         self._open = ExitStack()
-        self.rig = self._open.enter_context(Rig(folder))
+        self.rig = self._open.enter_context(Rig(folder, database_url=database_url, broker_url=BROKER))
         self.db, self.vault = self.rig.db, Vault(self.rig.config.cipher())
         self.platform = self._open.enter_context(ShopifyPlatform(KEY, SECRET, app_url=US))
         settings = {
@@ -83,9 +90,8 @@ class Target:
         self.app.extensions["connections"] = Connections(self.db, platforms(self.calls))
         self.app.extensions["link_sender"].close()
         self.app.extensions["link_sender"] = self.mails
-        self._watch = sqlite3.connect(self.db.engine.url.database or "", check_same_thread=False)
-        self._open.callback(self._watch.close)
-        self._dumped: tuple[int, dict[str, list[str]]] = (-1, {})
+        self._watch = self._open.enter_context(self.db.engine.connect())
+        self._dumped: tuple[Any, dict[str, list[str]]] = (None, {})
         self.looked_up: list[str] = []
         patch = self._open.enter_context(pytest.MonkeyPatch.context())
         patch.setattr(wire, "resolve", self._resolve)
@@ -206,17 +212,23 @@ class Target:
 
     def dump(self) -> dict[str, list[str]]:
         """All that is stored; read anew only where somebody has written since."""
-        version = self._watch.execute("PRAGMA data_version").fetchone()[0]
+        version = self._watch.exec_driver_sql(VERSION[self.db.engine.dialect.name]).scalar()
+        self._watch.commit()
         if version != self._dumped[0]:
             self._dumped = (version, self._read())
         return self._dumped[1]
 
     def _read(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {each: [] for each in WATCHED}
         with self.db.read() as session:
-            return {
-                table.name: sorted(repr(tuple(row)) for row in session.execute(text(f"SELECT * FROM {table.name}")))
-                for table in Base.metadata.sorted_tables
-            }
+            if self.db.sqlite:
+                for table in found:
+                    found[table] += (repr(tuple(row)) for row in session.execute(text(f"SELECT * FROM {table}")))
+            else:  # all at once, for at a server each question has its price
+                every = " UNION ALL ".join(f"SELECT '{table}', {table}::text FROM {table}" for table in found)
+                for table, row in session.execute(text(every)):
+                    found[table].append(row)
+        return {table: sorted(rows) for table, rows in found.items()}
 
     def refused(self, route: str, *reasons: str) -> float:
         """How many requests to ``route`` were counted as refused, for any reason or one of these."""

@@ -130,9 +130,14 @@ def console(driver: WebDriver) -> list[str]:
     return [f"{entry['level']}: {entry['message']}" for entry in driver.get_log("browser")]  # type: ignore[attr-defined]
 
 
+def shooting() -> str | None:
+    """The folder for pictures, where any are wanted."""
+    return os.environ.get("TILLWIRE_SHOTS")
+
+
 def shoot(driver: WebDriver, name: str) -> None:
     """Keep a picture of the page in the folder that ``TILLWIRE_SHOTS`` names; without it, nothing."""
-    if folder := os.environ.get("TILLWIRE_SHOTS"):
+    if folder := shooting():
         Path(folder).mkdir(parents=True, exist_ok=True)
         driver.save_screenshot(str(Path(folder) / f"{name}.png"))
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
+import httpx
 import pytest
 from hypothesis import settings
 from selenium.webdriver.remote.webdriver import WebDriver
-from sqlalchemy import create_engine, text
-from sqlalchemy.engine import make_url
 
 from app.db import Database
+from app.hints import answers
 from tests.browser import Browsers, NoBrowser
+from tests.databases import BROKER, CHOSEN, KINDS, POSTGRESQL, SQLITE, Databases, NoPostgres, admin, bare
 from tests.rig import Rig
 
 #: What is checked before it lands must not depend on the dice; elsewhere every run looks somewhere else.
@@ -22,7 +23,27 @@ settings.register_profile("same", derandomize=True)
 if os.environ.get("REQUIRE_SERVICES") == "1":
     settings.load_profile("same")
 
-POSTGRES = os.environ.get("TEST_POSTGRES_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/test")
+BROKERS = {
+    "rabbitmq": os.environ.get("TEST_RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672/%2F"),
+    "redis": os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/9"),
+}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if "databases" in getattr(item, "fixturenames", ()):
+            item.add_marker("database")
+    if CHOSEN != SQLITE:
+        about_sqlite = [item for item in items if item.get_closest_marker("sqlite")]
+        config.hook.pytest_deselected(items=about_sqlite)
+        items[:] = [item for item in items if item not in about_sqlite]
+    items.sort(key=_quick)  # files that take long first, so that no process is left alone with them at the end
+
+
+def _quick(item: pytest.Item) -> bool:
+    """Whether it has neither a browser nor, as those at the top mostly do, processes of its own."""
+    return "chromium" not in getattr(item, "fixturenames", ()) and item.path.parent != Path(__file__).parent
 
 
 def missing(what: str) -> None:
@@ -30,6 +51,14 @@ def missing(what: str) -> None:
     if os.environ.get("REQUIRE_SERVICES") == "1":
         pytest.fail(f"REQUIRE_SERVICES=1, but {what}")
     pytest.skip(what)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def certificates() -> Iterator[None]:
+    """Whom clients trust is read once: every app makes a client for Shopify, and that is nearly half of its time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(httpx, "create_ssl_context", cache(httpx.create_ssl_context))
+        yield
 
 
 @pytest.fixture
@@ -41,42 +70,98 @@ def samples() -> Path:
     return Path(folder)
 
 
-@pytest.fixture
-def sqlite_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'tillwire.db'}"
+@pytest.fixture(scope="session")
+def lender(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
+    found = Databases(tmp_path_factory.mktemp("databases"))
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="session")
+def databases(lender: Databases) -> Databases:
+    """Lends databases of the kind that the suite runs on: ``with databases.lend() as url``.
+
+    Tests that ask for it, themselves or by another fixture, are marked ``database``.
+    """
+    if CHOSEN == POSTGRESQL:
+        try:
+            with admin():
+                pass
+        except NoPostgres as error:
+            missing(str(error))
+    if BROKER and not answers(BROKER):
+        missing("no broker answers at TEST_BROKER_URL")
+    return lender
 
 
 @pytest.fixture
-def postgres_url() -> Iterator[str]:
-    """A database of its own on the PostgreSQL that is here."""
+def database_url(databases: Databases) -> Iterator[str]:
+    """Of a database that is migrated and empty."""
+    with databases.lend() as url:
+        yield url
+
+
+@pytest.fixture
+def postgres_url(lender: Databases) -> Iterator[str]:
+    """The same at PostgreSQL, whatever the suite runs on."""
     try:
-        admin = create_engine(POSTGRES, isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": 3})
-        name = f"tillwire_{uuid.uuid4().hex}"
-        with admin.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {name}"))
-    except Exception as error:
-        missing(f"no PostgreSQL answers at TEST_POSTGRES_URL ({type(error).__name__})")
-        return
-    yield make_url(POSTGRES).set(database=name).render_as_string(hide_password=False)
-    with admin.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    admin.dispose()
+        with lender.lend(POSTGRESQL) as url:
+            yield url
+    except NoPostgres as error:
+        missing(str(error))
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def database(request: pytest.FixtureRequest) -> Iterator[Database]:
+@pytest.fixture(params=KINDS)
+def either_url(request: pytest.FixtureRequest, databases: Databases) -> Iterator[str]:
+    """The same on both kinds of database."""
+    try:
+        with databases.lend(request.param) as url:
+            yield url
+    except NoPostgres as error:
+        missing(str(error))
+
+
+@pytest.fixture
+def bare_postgres_url() -> Iterator[str]:
+    """Of a database at PostgreSQL without any table."""
+    try:
+        with bare() as url:
+            yield url
+    except NoPostgres as error:
+        missing(str(error))
+
+
+@pytest.fixture(params=KINDS)
+def bare_url(request: pytest.FixtureRequest, databases: Databases, tmp_path: Path) -> Iterator[str]:
+    """The same on both kinds of database."""
+    if request.param == SQLITE:
+        yield f"sqlite:///{tmp_path / 'bare.db'}"
+    else:
+        yield request.getfixturevalue("bare_postgres_url")
+
+
+@pytest.fixture
+def database(either_url: str) -> Iterator[Database]:
     """Migrated and empty, on both kinds of database."""
-    db = Database(request.getfixturevalue(f"{request.param}_url"))
-    db.migrate()
+    db = Database(either_url)
     yield db
     db.close()
 
 
 @pytest.fixture
-def rig(tmp_path: Path) -> Iterator[Rig]:
+def rig(tmp_path: Path, database_url: str) -> Iterator[Rig]:
     """A whole Tillwire whose worker is stepped by hand, with simulated providers over real HTTP."""
-    with Rig(tmp_path) as rig:
+    with Rig(tmp_path, database_url=database_url, broker_url=BROKER) as rig:
         yield rig
+
+
+@pytest.fixture(params=["rabbitmq", "redis"])
+def broker_url(request: pytest.FixtureRequest) -> str:
+    """Each of the brokers that are here."""
+    url: str = BROKERS[request.param]
+    if not answers(url):
+        missing(f"no broker answers at TEST_{request.param.upper()}_URL")
+    return url
 
 
 @pytest.fixture(scope="session")

@@ -6,28 +6,30 @@ import base64
 import json
 import re
 import socket
-import sqlite3
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import parse_qs, quote, urlsplit
 
 import requests
 from cryptography.fernet import Fernet
-from sqlalchemy import select, update
+from sqlalchemy import func, inspect, select, text, update
 
 from app import factory
 from app.config import read_config
-from app.models import Connection, Endpoint, LinkKey, Shop
+from app.db import Database
+from app.models import Connection, Delivery, Endpoint, LinkKey, Shop, Webhook
 from app.providers.registry import PROVIDERS
 from app.services import configure, sign_in
 from app.simulators.providers import ProvidersServer, create_providers_app
 from app.simulators.shopify_platform import ShopifyPlatform
 from app.simulators.woocommerce_platform import WooCommercePlatform
+from tests.databases import settings
 from tests.processes import ROOT, until
 from tests.rig import CREDENTIALS, signature
 from tests.visitor import HTML, Forms
@@ -79,20 +81,23 @@ def traces(content: bytes, marks: Iterable[tuple[str, str]]) -> list[str]:
     return sorted({name for name, value in marks if any(each in content for each in spellings(value))})
 
 
-def stored(database: Path) -> Iterator[tuple[str, bytes]]:
-    """Every value of every column, also unpacked; and the bytes of the files themselves."""
-    with closing(sqlite3.connect(database)) as connection:
-        connection.text_factory = bytes
-        tables = [row[0].decode() for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        for table in tables:
-            rows = connection.execute(f'SELECT * FROM "{table}"')
-            names = [each[0] for each in rows.description]
-            for row in rows:
-                for name, value in zip(names, row, strict=True):
-                    if isinstance(value, bytes):
-                        yield f"{table}.{name}", value + unpacked(value)
-    for path in database.parent.glob(f"{database.name}*"):
-        yield path.name, path.read_bytes()
+def stored(db: Database) -> Iterator[tuple[str, bytes]]:
+    """Every value of every column, also unpacked; and the bytes of the files themselves, where there are any."""
+    with db.read() as session:
+        for table in inspect(session.connection()).get_table_names():
+            for row in session.execute(text(f'SELECT * FROM "{table}"')).mappings():
+                for name, value in row.items():
+                    if isinstance(value, str | bytes | dict | list):
+                        yield f"{table}.{name}", written(value)
+    if db.file:
+        for path in Path(db.file).parent.glob(f"{Path(db.file).name}*"):
+            yield path.name, path.read_bytes()
+
+
+def written(value: str | bytes | dict[str, Any] | list[Any]) -> bytes:
+    if isinstance(value, bytes):
+        return value + unpacked(value)
+    return (value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)).encode()
 
 
 def unpacked(value: bytes) -> bytes:
@@ -141,7 +146,7 @@ class Life:
         smtp: the mail server's port.
     """
 
-    def __init__(self, folder: Path, smtp: int, mails: Callable[[], list[str]]) -> None:
+    def __init__(self, folder: Path, database_url: str, smtp: int, mails: Callable[[], list[str]]) -> None:
         self._open = ExitStack()
         self.marks, self.heard = Marks(), list[tuple[str, str, int, str, bytes]]()
         self.folder, self._mails = folder, mails
@@ -164,7 +169,7 @@ class Life:
         self.environment = {
             "PUBLIC_URL": self.url,
             "PORT": str(self.port),
-            "DATABASE_URL": f"sqlite:///{folder / 'tillwire.db'}",
+            **settings(database_url),
             "SECRET_KEY": secret("SECRET_KEY", "markedsecretkey0123456789"),
             "ENCRYPTION_KEYS": secret("ENCRYPTION_KEYS", Fernet.generate_key().decode()),
             "SHOPIFY_API_KEY": CLIENT,
@@ -182,7 +187,8 @@ class Life:
         }
         self.parts = factory.create_parts(read_config(self.environment, var=folder / "var"))
         self._open.callback(self.parts.db.close)
-        self.parts.db.migrate()
+        if self.parts.hints:
+            self._open.callback(self.parts.hints.close)
 
     def __enter__(self) -> Self:
         return self
@@ -206,8 +212,8 @@ class Life:
                 secret("link key", vault.open(row.secret)["secret"])
             for endpoint in session.scalars(select(Endpoint)):
                 secret("webhook secret", self.parts.config.cipher().decrypt(endpoint.secret.encode()).decode())
-        for text in (*self.shopify.state.access, *self.shopify.state.refresh):
-            secret("Shopify's token", text)
+        for token in (*self.shopify.state.access, *self.shopify.state.refresh):
+            secret("Shopify's token", token)
         for key in self.store.api_keys():
             secret("consumer key", key.consumer_key)
             secret("consumer secret", key.consumer_secret)
@@ -248,6 +254,7 @@ class Life:
         self.harvest()
         self.configure()
         self.sell()
+        self.look_around(merchant)
         self.other_ways_in()
         self.harvest()
 
@@ -337,14 +344,9 @@ class Life:
         """Wait until nothing is pending any more."""
 
         def settled() -> bool:
-            with closing(sqlite3.connect(self.folder / "tillwire.db")) as connection:
-                count = "SELECT (SELECT count(*) FROM webhooks WHERE state = 'pending')"
-                return (
-                    connection.execute(
-                        f"{count} + (SELECT count(*) FROM deliveries WHERE state = 'pending')"
-                    ).fetchone()[0]
-                    == 0
-                )
+            with self.parts.db.read() as session:
+                pending = (select(func.count()).where(each.state == "pending") for each in (Webhook, Delivery))
+                return not any(session.scalar(each) for each in pending)
 
         until(settled, 20)
 
@@ -364,6 +366,22 @@ class Life:
             assert person.get(link).status_code == status
             if status == 303:
                 self.keep_cookie(person)
+
+    def look_around(self, browser: Browser) -> None:
+        """Every page that links lead to from the first one; of orders and deliveries some of each."""
+        seen: set[str] = set()
+        waiting = ["/"]
+        while waiting and len(seen) < MOST_PAGES:
+            path = waiting.pop(0)
+            if path in seen:
+                continue
+            seen.add(path)
+            answer = browser.get(path)
+            assert answer.status_code in (200, 303), (path, answer.status_code)
+            found = [answer.headers["Location"]] if answer.status_code == 303 else LINK.findall(answer.text)
+            # A download has no length, and the server of the tests ends no answer without one.
+            waiting += [unescape(each) for each in found if each.startswith("/") and ".csv" not in each]
+        assert {f"/shops/{self._shop('woocommerce')}/{name}" for name in ("orders", "deliveries", "settings")} <= seen
 
     # what goes wrong
 
@@ -489,9 +507,9 @@ class Life:
         self.sign_in(merchant)
         token, link = merchant.token(), self.store.plugin_link()
         self.marks.secret("plugin's token", parse_qs(urlsplit(link).query)["token"][0])
-        with closing(sqlite3.connect(self.folder / "tillwire.db", timeout=20)) as connection:
+        with self.parts.db.begin() as connection:
             for table in ("memberships", "accounts", "sign_in_links", "spent_links", "connect_attempts", "exports"):
-                connection.execute(f"ALTER TABLE {table} RENAME TO {table}_gone")
+                connection.execute(text(f"ALTER TABLE {table} RENAME TO {table}_gone"))
         inside = {"Authorization": f"Bearer {self.marks.secret('ID token', self.shopify.id_token(DOMAIN))}"}
         merchant.get("/shops/1")
         merchant.get("/settings")
@@ -548,4 +566,6 @@ class Life:
             )
 
 
+LINK = re.compile(r"""<a\b[^>]*?\bhref="([^"#]+)""")
+MOST_PAGES = 80
 TOKEN = re.compile(r"sign-in/link#([A-Za-z0-9_-]+)")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import queue
+import random
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -94,10 +97,36 @@ class Running:
         self.wait()
 
 
+#: Below those that systems give to whoever asks for any port, so no other process gets one of these by chance.
+_PORTS = range(20_000, 32_000)
+_ports_file = (Path(tempfile.gettempdir()) / f"tillwire-ports-{os.getuid()}").open("a+b")
+_taken: set[int] = set()
+
+
 def free_port() -> int:
+    """A port that stays ours for the rest of this test run: other runs see in a file which ones are taken."""
+    while True:
+        port = random.choice(_PORTS)
+        if port not in _taken and _lock(port) and _is_free(port):
+            _taken.add(port)
+            return port
+
+
+def _lock(port: int) -> bool:
+    try:
+        fcntl.lockf(_ports_file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except OSError:
+        return False
+    return True
+
+
+def _is_free(port: int) -> bool:
     with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+        try:
+            found.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def until(condition: Callable[[], Any], seconds: float = 15.0) -> Any:

@@ -17,14 +17,13 @@ from sqlalchemy import func, select, update
 
 from app import factory
 from app.config import read_config
-from app.models import Delivery, DeliveryState, Mode, Webhook
+from app.models import Delivery, DeliveryState, Gate, Mode, Webhook
 from app.models.delivery import CLAIMABLE, among
 from app.providers.registry import PROVIDERS
-from app.services import configure, show
+from app.services import configure, mapping_versions, show
 from app.services.account import Accountant
 from app.services.budgets import Budgets
 from app.services.deliver import Deliverer
-from app.services.settle import Pauses
 from app.simulators.providers import ProvidersServer, create_providers_app
 
 SHOPIFY_SECRET = "app-secret"
@@ -44,12 +43,13 @@ def signature(secret: str, body: bytes) -> str:
 
 
 class Rig:
-    def __init__(self, var: Path, *, database_url: str | None = None) -> None:
+    def __init__(self, var: Path, *, database_url: str | None = None, broker_url: str = "") -> None:
         self.simulators = ProvidersServer(create_providers_app(limit_factor=float(FACTOR)))
         environment = {
             "SHOPIFY_API_SECRET": SHOPIFY_SECRET,
             "ALLOW_PRIVATE_NETWORKS": "1",
             "LIMIT_FACTOR": FACTOR,
+            "BROKER_URL": broker_url,
             **{f"{name.upper()}_API_URL": self.simulators.base(name) for name in PROVIDERS},
         }
         if database_url:
@@ -78,6 +78,8 @@ class Rig:
     def __exit__(self, *_: object) -> None:
         self.deliverer.close()
         self.app.extensions["intake"].close()
+        if self.parts.hints:
+            self.parts.hints.close()
         self.db.close()
         self.simulators.close()
 
@@ -117,6 +119,12 @@ class Rig:
                 last_days=last_days,
             )
 
+    def map(self, shop: int, provider: str, text: str) -> None:
+        """Save an own mapping over whichever counts."""
+        with self.db.write() as session:
+            row = configure.find_shop(session, str(shop))
+            mapping_versions.replace(session, row, PROVIDERS[provider], text, actor="operator")
+
     def endpoint(self, shop: int, topic: str) -> tuple[str, str]:
         """The path and secret of the shop's WooCommerce webhook of that topic, made at first need."""
         key = (shop, topic)
@@ -144,13 +152,15 @@ class Rig:
         assert answer.status_code == 200, answer.data
         return str(answer.get_json()["status"])
 
-    def woocommerce(self, shop: int, topic: str, body: bytes | Mapping[str, Any]) -> str:
+    def woocommerce(self, shop: int, topic: str, body: bytes | Mapping[str, Any], **more: str) -> str:
+        """Send a signed webhook, with ``more`` headers; what was answered."""
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         path, secret = self.endpoint(shop, topic)
         headers = {
             "X-WC-Webhook-Topic": topic,
             "X-WC-Webhook-Signature": signature(secret, raw),
             "X-WC-Webhook-Delivery-ID": f"delivery-{next(self._numbers)}",
+            **more,
         }
         answer = self.client.post(path, data=raw, headers=headers, content_type="application/json")
         assert answer.status_code == 200, answer.data
@@ -194,7 +204,7 @@ class Rig:
         with self.db.write() as session:
             waiting = Delivery.due_at > datetime.now(UTC) + timedelta(seconds=1)
             session.execute(update(Delivery).where(waiting).values(due_at=datetime.now(UTC)))
-        self.deliverer._pauses = Pauses(float(FACTOR))  # as after a restart
+            session.execute(update(Gate).values(failures=0, paused_until=None))
 
     # looking
 

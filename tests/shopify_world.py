@@ -28,6 +28,7 @@ from app.simulators.providers import ProvidersServer, create_providers_app
 from app.simulators.server import Server
 from app.simulators.shopify_platform import ShopifyPlatform
 from connectors.shopify.admin import Admin
+from tests.databases import settings
 from tests.rig import CREDENTIALS, FACTOR
 from tests.shopify_store import CLIENT_ID, DOMAIN, NUMBER, PUBLIC, SECRET, TOML
 
@@ -43,7 +44,7 @@ class World:
         environment: settings of Tillwire beside those that it needs here.
     """
 
-    def __init__(self, folder: Path, **environment: str) -> None:
+    def __init__(self, folder: Path, database_url: str, **environment: str) -> None:
         self._server = Server(self._serve)
         self.url = self._server.url
         self.providers = ProvidersServer(create_providers_app(limit_factor=float(FACTOR)))
@@ -53,22 +54,21 @@ class World:
         )
         self.platform.deploy(TOML.replace(PUBLIC, self.url))
         self.platform.add_shop(DOMAIN, id=NUMBER, currency="DKK", plan="plus")
-        settings = {
+        here = {
             **{"PUBLIC_URL": self.url, "SHOPIFY_API_KEY": CLIENT_ID, "SHOPIFY_API_SECRET": SECRET},
             **{"SHOPIFY_ADMIN_URL": self.platform.url, "ALLOW_PRIVATE_NETWORKS": "1", "LIMIT_FACTOR": FACTOR},
             **{f"{name.upper()}_API_URL": self.providers.base(name) for name in PROVIDERS},
         }
-        self.config = read_config({**settings, **environment}, var=folder / "var")
+        self.config = read_config({**here, **settings(database_url), **environment}, var=folder / "var")
         self.parts = factory.create_parts(self.config)
         self.db = self.parts.db
-        self.db.migrate()
         self.app = factory.create_app(self.parts)
         self.shopify = factory.create_shopify(self.config)
         self.tokens = Tokens(self.db, self.parts.vault, self.shopify, clock=self.now)
         self.checker = Checker(self.db, self.tokens, self.shopify)
         self.reconciler = factory.create_reconciler(self.parts, self.shopify)
         self.accountant = factory.create_accountant(self.parts)
-        self.chores = Chores(self.db, self.parts.vault)
+        self.chores = Chores(self.db, self.parts.vault, installed=self.checker.installed)
         self.deliverer = Deliverer(
             self.db,
             self.parts.router,
@@ -91,6 +91,8 @@ class World:
         for name in ("intake", "link_sender", "shopify"):
             self.app.extensions[name].close()
         self.shopify.close()
+        if self.parts.hints:
+            self.parts.hints.close()
         self.db.close()
         self.providers.close()
 

@@ -16,6 +16,7 @@ from app.cli import main
 from app.db import Database
 from app.models import AuditEntry, Connection
 from app.services.shopify_troubles import REOPEN
+from tests.databases import settings
 from tests.shopify_store import CLIENT_ID, DOMAIN, PUBLIC, SECRET, Store
 from tests.walks import Walks
 
@@ -49,9 +50,8 @@ class Operator:
 
 
 @pytest.fixture
-def store(sqlite_url: str) -> Iterator[Store]:
-    db = Database(sqlite_url)
-    db.migrate()
+def store(database_url: str) -> Iterator[Store]:
+    db = Database(database_url)
     with Store(db) as store:
         store.installed()
         yield store
@@ -59,10 +59,10 @@ def store(sqlite_url: str) -> Iterator[Store]:
 
 
 @pytest.fixture
-def shopify(store: Store, sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Operator:
+def shopify(store: Store, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Operator:
     monkeypatch.chdir(tmp_path)
     environment = {
-        "DATABASE_URL": sqlite_url,
+        **settings(database_url),
         "ENCRYPTION_KEYS": store.key,
         "PUBLIC_URL": PUBLIC,
         "SHOPIFY_ADMIN_URL": store.platform.url,
@@ -73,8 +73,8 @@ def shopify(store: Store, sqlite_url: str, tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.fixture
-def walks(tmp_path: Path) -> Iterator[Walks]:
-    with Walks(tmp_path) as walks:
+def walks(tmp_path: Path, database_url: str) -> Iterator[Walks]:
+    with Walks(tmp_path, database_url) as walks:
         yield walks
 
 
@@ -82,7 +82,7 @@ def walks(tmp_path: Path) -> Iterator[Walks]:
 def woocommerce(walks: Walks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Operator:
     monkeypatch.chdir(tmp_path)
     environment = {
-        "DATABASE_URL": walks.config.database_url,
+        **settings(walks.config.database_url),
         "ENCRYPTION_KEYS": ",".join(walks.config.encryption_keys),
         "PUBLIC_URL": walks.config.public_url,
         "ALLOW_PRIVATE_NETWORKS": "1",

@@ -11,22 +11,22 @@ from click.testing import CliRunner
 from app.cli import main
 from app.db import Database
 from app.services.shopify_tokens import Tokens
+from tests.databases import settings
 from tests.shopify_store import CLIENT_ID, DOMAIN, PUBLIC, SECRET, Store
 
 NEW = "shpss_the_new_one_0123456789abcdef012345"
 
 
 def test_tokens_are_renewed_by_the_newest_secret(
-    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    db = Database(sqlite_url)
-    db.migrate()
+    db = Database(database_url)
     with Store(db) as store:
         shop = store.installed()
         store.platform.rotate_secret(NEW)
         environment = {
-            "DATABASE_URL": sqlite_url,
+            **settings(database_url),
             "ENCRYPTION_KEYS": store.key,
             "PUBLIC_URL": PUBLIC,
             "SHOPIFY_ADMIN_URL": store.platform.url,

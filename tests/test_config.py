@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import stat
 import subprocess
@@ -12,12 +13,15 @@ import pytest
 from click.testing import CliRunner
 from cryptography.fernet import Fernet
 
+from app import config as config_module
+from app import factory, reporting, tracing
 from app.cli import main
 from app.config import Config, ConfigError, read_config
 from app.providers.registry import PROVIDERS
 from tests.processes import command, environment, run
 
-KEY, OLDER = Fernet.generate_key().decode(), Fernet.generate_key().decode()
+#: Fixed, because they are part of the names of tests, which have to be the same in every process.
+KEY, OLDER = (base64.urlsafe_b64encode(letter * 32).decode() for letter in (b"k", b"o"))
 PRODUCTION = {
     "ENV": "production",
     "DATABASE_URL": "postgresql+psycopg://tillwire@db/tillwire",
@@ -52,8 +56,11 @@ def test_without_any_setting_everything_has_its_default(tmp_path: Path) -> None:
         "metrics_token": "",
         "trusted_proxies": 0,
         "limit_factor": 1.0,
+        "transport": "requests",
         "log_level": "INFO",
         "log_format": "text",
+        "sentry_dsn": "",
+        "otlp_endpoint": "",
     }
     assert config.shopify_api_key == ""
     assert len(config.secret_key) == 64
@@ -71,6 +78,7 @@ def test_blank_is_absent(tmp_path: Path) -> None:
     names += (
         "ALLOW_PRIVATE_NETWORKS",
         "LIMIT_FACTOR",
+        "TRANSPORT",
         "LOG_LEVEL",
         "LOG_FORMAT",
         "SHOPIFY_API_SECRET",
@@ -103,8 +111,11 @@ def test_blank_is_absent(tmp_path: Path) -> None:
         ({"MAX_WEBHOOK_BYTES": "5"}, "max_webhook_bytes", 5),
         ({"METRICS_TOKEN": "t"}, "metrics_token", "t"),
         ({"LIMIT_FACTOR": "0.5"}, "limit_factor", 0.5),
+        ({"TRANSPORT": "Lean"}, "transport", "lean"),
         ({"LOG_LEVEL": "debug"}, "log_level", "DEBUG"),
         ({"LOG_FORMAT": "JSON"}, "log_format", "json"),
+        ({"SENTRY_DSN": "https://key@sentry.example/7"}, "sentry_dsn", "https://key@sentry.example/7"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318/"}, "otlp_endpoint", "http://c:4318"),
         ({**PRODUCTION, "LIMIT_FACTOR": "1", "ALLOW_PRIVATE_NETWORKS": "0"}, "limit_factor", 1.0),
     ],
 )
@@ -130,6 +141,7 @@ def test_nothing_secret_is_shown_with_the_configuration(tmp_path: Path) -> None:
     secrets = {
         **{"SECRET_KEY": "secret-key-of-ours", "ENCRYPTION_KEYS": KEY, "METRICS_TOKEN": "metrics-token"},
         **{"SHOPIFY_API_SECRET": "current-secret", "SHOPIFY_API_SECRET_PREVIOUS": "previous-secret"},
+        **{"SENTRY_DSN": "https://dsn-key@s.example/7", "OTEL_EXPORTER_OTLP_ENDPOINT": "https://u:p@collector.example"},
     }
     shown = repr(read(tmp_path, **secrets, DATABASE_URL="postgresql+psycopg://u:database-password@h/n"))
     assert not [value for value in (*secrets.values(), "database-password") if value in shown]
@@ -142,6 +154,13 @@ NO_DATABASE = "DATABASE_URL is missing: set it, for example postgresql+psycopg:/
 NO_KEYS = "ENCRYPTION_KEYS is missing: set it to one or more Fernet keys, separated by commas"
 NO_FERNET = "ENCRYPTION_KEYS holds something that is no Fernet key: use 32 bytes in URL-safe base64 each"
 NO_FILE = "DATABASE_URL names no SQLite file: write it like sqlite:////data/tillwire.db"
+NO_BROKER = "BROKER_URL is no broker's address: write it like amqp://user:password@host or redis://host"
+NO_DSN = "SENTRY_DSN is no DSN: copy it from the project's settings in Sentry, or remove it"
+NO_COLLECTOR = (
+    "OTEL_EXPORTER_OTLP_ENDPOINT is no full address: write it like http://collector.internal:4318, or remove it"
+)
+NO_SERVER = "BROKER_URL needs several workers' database: set DATABASE_URL to PostgreSQL, or remove it"
+SERVER = {"DATABASE_URL": "postgresql+psycopg://h/n"}
 REFUSED: list[tuple[dict[str, str], str]] = [
     ({"ENV": "test"}, "ENV is 'test': set it to one of development, production"),
     ({"DATABASE_URL": "x"}, "DATABASE_URL is no database address: write it like sqlite:////data/tillwire.db"),
@@ -153,7 +172,13 @@ REFUSED: list[tuple[dict[str, str], str]] = [
     ({"DATABASE_URL": "sqlite://"}, NO_FILE),
     ({"DATABASE_URL": "sqlite:///:memory:"}, NO_FILE),
     ({"DATABASE_URL": "sqlite+aiosqlite:////data/t.db"}, NO_FILE),
-    ({"BROKER_URL": "redis://h"}, "BROKER_URL: this version has the embedded worker only; remove the setting"),
+    *(({**SERVER, "BROKER_URL": given}, NO_BROKER) for given in ("h", "http://h", "amqp://", "redis://h:x")),
+    ({"BROKER_URL": "redis://h"}, NO_SERVER),
+    *(
+        ({"SENTRY_DSN": given}, NO_DSN)
+        for given in ("x", "https://s.example/7", "https://key@s.example", "ftp://k@h/7")
+    ),
+    *(({"OTEL_EXPORTER_OTLP_ENDPOINT": given}, NO_COLLECTOR) for given in ("collector:4318", "grpc://c", "http://")),
     *(
         ({"PUBLIC_URL": given}, f"PUBLIC_URL is {given!r}: {NO_URL}")
         for given in (
@@ -199,9 +224,14 @@ REFUSED: list[tuple[dict[str, str], str]] = [
         for given in ("0", "-1", "1.5", "10MiB", "٣", "9" * 5000)
     ),
     *(
+        ({"TRUSTED_PROXIES": given}, f"TRUSTED_PROXIES is {given!r}: set it to a whole number")
+        for given in ("-1", "1.5", "x")
+    ),
+    *(
         ({"LIMIT_FACTOR": given}, f"LIMIT_FACTOR is {given!r}: set it to a number above 0")
         for given in ("0", "-1", "x", "nan", "inf", "1000001")
     ),
+    ({"TRANSPORT": "httpx"}, "TRANSPORT is 'httpx': set it to one of requests, lean"),
     ({"LOG_LEVEL": "TRACE"}, "LOG_LEVEL is 'TRACE': set it to one of DEBUG, INFO, WARNING, ERROR"),
     ({"LOG_FORMAT": "xml"}, "LOG_FORMAT is 'xml': set it to one of json, text"),
     ({**PRODUCTION, "DATABASE_URL": ""}, NO_DATABASE),
@@ -304,3 +334,36 @@ def test_processes_that_start_at_once_end_with_the_same_keys_and_one_database(tm
     assert made - {"tillwire.db-wal", "tillwire.db-shm"} == {"secret_key", "encryption_keys", "tillwire.db"}
     config = read(tmp_path)
     assert (len(config.secret_key), len(config.encryption_keys)) == (64, 1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        (
+            {"SENTRY_DSN": "https://key@sentry.example/7"},
+            "SENTRY_DSN needs a library: pip install 'tillwire[sentry]', or remove it",
+        ),
+        (
+            {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318"},
+            "OTEL_EXPORTER_OTLP_ENDPOINT needs a library: pip install 'tillwire[otel]', or remove it",
+        ),
+    ],
+)
+def test_what_needs_a_library_that_is_not_here_says_which(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], text: str
+) -> None:
+    monkeypatch.setattr(config_module, "find_spec", lambda _name: None)
+    with pytest.raises(ConfigError) as caught:
+        read(tmp_path, **settings)
+    assert str(caught.value) == text
+
+
+def test_whatever_starts_reports_and_traces_where_it_is_told_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, ...]] = []
+    monkeypatch.setattr(reporting, "start", lambda *given: told.append(given))
+    monkeypatch.setattr(tracing, "start", lambda *given: told.append(given))
+    dsn, endpoint = "https://key@sentry.example/7", "http://c:4318"
+    factory.create_parts(read(tmp_path, SENTRY_DSN=dsn, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint)).db.close()
+    assert told == [(dsn, "development"), (endpoint,)]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,9 +22,11 @@ from sqlalchemy import Connection, MetaData, Table, func, inspect, select, text
 from sqlalchemy.types import JSON, BigInteger, Boolean, Integer, LargeBinary, Text
 
 from app.db import Base, Database, Moment
+from app.models import Connection as ConnectionRow
 from app.models import Ledger
 from app.services.finding import person
 from app.services.packing import pack
+from app.services.shopify_troubles import FORBIDDEN, REMOVED, REOPEN, WRONG_CLIENT
 from tests.processes import ROOT, environment
 
 TABLES = set(Base.metadata.tables)
@@ -30,9 +34,9 @@ GONE = {"shops": {"secrets"}}  #: columns that a later revision took away; nothi
 AT = datetime(2026, 3, 2, 9, 15, 30, 123456, tzinfo=UTC)
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def empty(request: pytest.FixtureRequest) -> Iterator[Database]:
-    db = Database(request.getfixturevalue(f"{request.param}_url"))
+@pytest.fixture
+def empty(bare_url: str) -> Iterator[Database]:
+    db = Database(bare_url)
     yield db
     db.close()
 
@@ -202,3 +206,69 @@ def test_orders_that_are_here_already_can_be_found_afterwards(empty: Database) -
     with empty.read() as session:
         rows = session.execute(select(Ledger.sprii, Ledger.person).order_by(Ledger.id)).all()
     assert [tuple(row) for row in rows] == [("5934-14", person(3, "anna@shop.example")), (None, None), (None, None)]
+
+
+def test_the_trouble_that_a_connection_has_already_is_told_by_its_code_afterwards(empty: Database) -> None:
+    said = {
+        "reopen": REOPEN,
+        "wrong_client": WRONG_CLIENT,
+        "forbidden": FORBIDDEN,
+        "removed": REMOVED,
+        "rights": "The store has not granted the rights read_orders, so not everything arrives.",
+        None: "The store does not accept the key (code).",
+    }
+    go(empty, "0003")
+    with empty.engine.begin() as connection:
+        found = reflected(connection)
+        shop = {"platform": "shopify", "settings": {}, "created_at": AT}
+        row = {"state": "attention", "scopes": [], "generation": 1, "installed_at": AT}
+        for number, sentence in enumerate(said.values(), 1):
+            connection.execute(found.tables["shops"].insert().values(id=number, domain=str(number), **shop))
+            connection.execute(found.tables["connections"].insert().values(shop_id=number, trouble=sentence, **row))
+    empty.migrate()
+    with empty.read() as session:
+        rows = session.scalars(select(ConnectionRow.trouble_code).order_by(ConnectionRow.shop_id)).all()
+    assert rows == list(said)
+
+
+def test_the_index_of_chores_is_built_beside_writers_and_what_a_dead_attempt_left_is_built_anew(
+    empty: Database,
+) -> None:
+    go(empty, "0005")
+    if not empty.sqlite:
+        with empty.begin() as connection:
+            connection.execute(text("CREATE INDEX ix_webhooks_todo ON webhooks (topic)"))
+    go(empty, "0006")
+    found = {each["name"]: each["column_names"] for each in inspect(empty.engine).get_indexes("webhooks")}
+    assert found["ix_webhooks_todo"] == ["id"]
+    if empty.sqlite:
+        return
+    with empty.engine.connect() as connection:
+        options = connection.execute(
+            text("SELECT relname, reloptions FROM pg_class WHERE relkind = 'r' AND reloptions IS NOT NULL")
+        ).all()
+    wanted = {
+        "autovacuum_vacuum_scale_factor=0",
+        "autovacuum_vacuum_threshold=20000",
+        "autovacuum_analyze_scale_factor=0",
+        "autovacuum_analyze_threshold=50000",
+        "vacuum_index_cleanup=on",
+    }
+    assert {row.relname: set(row.reloptions) for row in options} == {"webhooks": wanted, "deliveries": wanted}
+
+
+def test_whoever_waits_to_migrate_keeps_no_index_from_being_built(postgres_url: str) -> None:
+    db = Database(postgres_url)
+    go(db, "0005")
+    with db.engine.connect() as other, ThreadPoolExecutor(1) as pool:
+        other.execute(text("SELECT pg_advisory_lock(7460283)"))
+        other.commit()
+        waiting = pool.submit(db.migrate)
+        time.sleep(0.5)
+        with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as building:
+            building.execute(text("SET statement_timeout = '10s'"))
+            building.execute(text("CREATE INDEX CONCURRENTLY beside ON webhooks (topic)"))
+        other.execute(text("SELECT pg_advisory_unlock(7460283)"))
+        other.commit()
+        waiting.result(30)
+    db.close()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import ctypes
 import http.client
 import json
+import os
 import signal
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,11 +17,14 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
+import uvicorn
 from click.testing import CliRunner
 
+from app import serving
 from app.cli import main
 from app.providers.registry import PROVIDERS
 from tests.bodies import woocommerce_order
+from tests.databases import settings
 from tests.processes import Running, answers, run, until
 from tests.rig import CREDENTIALS, signature
 
@@ -37,12 +44,12 @@ def post(url: str, body: bytes, secret: str, **headers: str) -> requests.Respons
 class Town:
     """Simulated providers and a store, set up by commands alone."""
 
-    def __init__(self, folder: Path, simulators: Running) -> None:
+    def __init__(self, folder: Path, database_url: str, simulators: Running) -> None:
         self.folder = folder
         self.simulators = url_of(simulators)
         self.settings = {
             **KEYS,
-            "DATABASE_URL": f"sqlite:///{folder / 'tillwire.db'}",
+            **settings(database_url),
             **{f"{name.upper()}_API_URL": f"{self.simulators}/{name}" for name in PROVIDERS},
             "ALLOW_PRIVATE_NETWORKS": "1",
         }
@@ -71,9 +78,9 @@ class Town:
 
 
 @pytest.fixture
-def town(tmp_path: Path) -> Iterator[Town]:
+def town(tmp_path: Path, database_url: str) -> Iterator[Town]:
     with Running(tmp_path, "simulate", "providers", "--port", "0", "--json") as simulators:
-        yield Town(tmp_path, simulators)
+        yield Town(tmp_path, database_url, simulators)
         assert simulators.stop(signal.SIGINT) == 0
 
 
@@ -82,8 +89,8 @@ def complaints(running: Running) -> list[str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_serve_says_where_it_is_and_ends_cleanly(tmp_path: Path, number: int) -> None:
-    with Running(tmp_path, "serve", "--port", "0") as serve:
+def test_serve_says_where_it_is_and_ends_cleanly(tmp_path: Path, database_url: str, number: int) -> None:
+    with Running(tmp_path, "serve", "--port", "0", **settings(database_url)) as serve:
         first = serve.line()
         assert first.startswith("Tillwire serves on http://127.0.0.1:")
         assert first.endswith(" (Ctrl-C stops it)")
@@ -124,6 +131,23 @@ def test_a_worker_by_itself_delivers_what_another_process_took_in(town: Town) ->
         assert json.loads(serve.told[0])["worker"] is False
 
 
+def test_a_worker_by_itself_tells_its_health_and_what_it_counts_where_it_is_asked_to(town: Town) -> None:
+    with town.running("serve", "--port", "0", "--no-worker", "--json") as serve:
+        with town.running("worker", "--port", "0", "--json") as worker:
+            watched = url_of(worker)
+            town.buy(url_of(serve), 604)
+            assert until(town.orders) == ["604"]
+            delivered = 'tillwire_deliveries_total{provider="gameball",state="delivered"} 1.0'
+            until(lambda: delivered in requests.get(f"{watched}/metrics", timeout=5).text.splitlines())
+            got = {path: requests.get(watched + path, timeout=5).status_code for path in ("/healthz", "/readyz", "/")}
+            assert got == {"/healthz": 200, "/readyz": 200, "/": 404}
+            forwarded = requests.get(f"{watched}/metrics", headers={"X-Forwarded-For": "192.0.2.1"}, timeout=5)
+            assert forwarded.status_code == 403
+            assert worker.stop() == 0
+            assert complaints(worker) == []
+        assert serve.stop() == 0
+
+
 def test_the_end_waits_for_the_call_under_way_even_if_told_twice(town: Town) -> None:
     fault = [{"kind": "delay", "seconds": 1.5}]
     with requests.post(f"{town.simulators}/_sim/gameball/faults", json=fault, timeout=5) as answer:
@@ -139,6 +163,29 @@ def test_the_end_waits_for_the_call_under_way_even_if_told_twice(town: Town) -> 
     assert (row["state"], row["attempts"]) == ("delivered", 1)
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are not listed here")
+@pytest.mark.parametrize("arguments", [["worker"], ["serve", "--port", "0"]])
+def test_a_signal_that_reaches_another_thread_ends_it_too(
+    tmp_path: Path, database_url: str, arguments: list[str]
+) -> None:
+    with Running(tmp_path, *arguments, **settings(database_url)) as running:
+        running.line()
+        pid = running.process.pid
+        other = next(each for each in map(int, os.listdir(f"/proc/{pid}/task")) if each != pid)
+        assert ctypes.CDLL(None).tgkill(pid, other, int(signal.SIGTERM)) == 0
+        assert running.wait() == 0
+
+
+def test_the_worker_ends_while_requests_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped = threading.Event()
+
+    async def wait_for_requests(_server: uvicorn.Server, _sockets: object = None) -> None:
+        assert await asyncio.to_thread(stopped.wait, 10)
+
+    monkeypatch.setattr(uvicorn.Server, "shutdown", wait_for_requests)
+    asyncio.run(serving._Server(uvicorn.Config(lambda: None), stopped.set).shutdown())
+
+
 def test_an_address_in_use_fails_in_one_line(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -151,17 +198,17 @@ def test_an_address_in_use_fails_in_one_line(tmp_path: Path) -> None:
             assert done.stderr.count("\n") == 1
 
 
-def test_the_environment_chooses_the_address(tmp_path: Path) -> None:
+def test_the_environment_chooses_the_address(tmp_path: Path, database_url: str) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    with Running(tmp_path, "serve", "--json", HOST="localhost", PORT=str(port)) as serve:
+    with Running(tmp_path, "serve", "--json", HOST="localhost", PORT=str(port), **settings(database_url)) as serve:
         assert url_of(serve) == f"http://localhost:{port}"
         assert serve.stop() == 0
 
 
-def test_behind_a_proxy_on_this_machine_the_metrics_stay_shut(tmp_path: Path) -> None:
-    with Running(tmp_path, "serve", "--port", "0", "--json") as serve:
+def test_behind_a_proxy_on_this_machine_the_metrics_stay_shut(tmp_path: Path, database_url: str) -> None:
+    with Running(tmp_path, "serve", "--port", "0", "--json", **settings(database_url)) as serve:
         url = f"{url_of(serve)}/metrics"
         statuses = {}
         for name in ("None", "X-Forwarded-For", "X-Forwarded-Proto", "Forwarded", "Via"):
@@ -174,13 +221,11 @@ def test_behind_a_proxy_on_this_machine_the_metrics_stay_shut(tmp_path: Path) ->
         assert serve.stop() == 0
 
 
-def test_the_limit_holds_on_the_wire_and_the_server_goes_on(tmp_path: Path) -> None:
-    settings = {**KEYS, "MAX_WEBHOOK_BYTES": "100000", "DATABASE_URL": f"sqlite:///{tmp_path / 'tillwire.db'}"}
-    CliRunner().invoke(main, ["shops", "add", "woocommerce", "https://store.example"], env=settings)
-    made = json.loads(
-        CliRunner().invoke(main, ["webhooks", "add", "1", "order.updated", "--json"], env=settings).stdout
-    )
-    with Running(tmp_path, "serve", "--port", "0", "--json", "--no-worker", **settings) as serve:
+def test_the_limit_holds_on_the_wire_and_the_server_goes_on(tmp_path: Path, database_url: str) -> None:
+    here = {**KEYS, "MAX_WEBHOOK_BYTES": "100000", **settings(database_url)}
+    CliRunner().invoke(main, ["shops", "add", "woocommerce", "https://store.example"], env=here)
+    made = json.loads(CliRunner().invoke(main, ["webhooks", "add", "1", "order.updated", "--json"], env=here).stdout)
+    with Running(tmp_path, "serve", "--port", "0", "--json", "--no-worker", **here) as serve:
         parts = urlsplit(url_of(serve))
 
         def send(size: int, *, chunked: bool) -> int:
@@ -197,5 +242,16 @@ def test_the_limit_holds_on_the_wire_and_the_server_goes_on(tmp_path: Path) -> N
         sizes = (99_999, 100_000, 100_001, 150_000)
         assert [send(size, chunked=False) for size in sizes] == [200, 200, 413, 413]
         assert [send(size, chunked=True) for size in (99_998, 100_001, 150_000, 300_000)] == [200, 413, 413, 413]
+        assert answers(parts.geturl() + "/healthz")
+        assert serve.stop() == 0
+
+
+def test_headers_without_end_are_cut_off(tmp_path: Path, database_url: str) -> None:
+    with Running(tmp_path, "serve", "--port", "0", "--json", "--no-worker", **settings(database_url)) as serve:
+        parts = urlsplit(url_of(serve))
+        with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=10) as connection:
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nX: ")
+            with pytest.raises(ConnectionError):
+                connection.sendall(b"x" * 100_000_000)
         assert answers(parts.geturl() + "/healthz")
         assert serve.stop() == 0

@@ -1,7 +1,10 @@
-"""The worker is the only one at its database, or does nothing."""
+"""One worker looks after the clock; on SQLite it is the only one that does anything."""
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,11 +17,16 @@ from sqlalchemy import create_engine, text
 
 from app import factory, worker
 from app.db import Database
+from app.providers.transports import TRANSPORTS
+from app.services.upkeep import Upkeep
 from tests.bodies import woocommerce_order
 from tests.rig import Rig
 
-LOST = "the database took the worker's lock away; this worker stops until it has the lock again"
-LOCKS = "FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = :name)"
+LOST = "the database took this worker's lock away: others look after the clock until it has it again"
+LOCKS = (
+    "FROM pg_locks WHERE locktype = 'advisory' AND classid = 0 AND objid = 7460286"
+    " AND database = (SELECT oid FROM pg_database WHERE datname = :name)"
+)
 
 
 def until(true: Callable[[], object], seconds: float = 20.0) -> None:
@@ -38,7 +46,7 @@ class Next:
         self._thread.start()
 
     def _take(self) -> None:
-        self._connection.execute(text("SELECT pg_advisory_lock(7460284)"))
+        self._connection.execute(text("SELECT pg_advisory_lock(7460286)"))
         self._connection.commit()
 
     def begin(self) -> None:
@@ -65,11 +73,15 @@ def running(rig: Rig) -> Iterator[None]:
         found.stop()
 
 
-def test_a_worker_whose_lock_postgresql_took_away_does_nothing_until_it_has_it_again(
+def test_a_worker_whose_lock_postgresql_took_away_delivers_and_leaves_the_clock_to_others(
     tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(worker, "SWEEP", 0.2)
+    monkeypatch.setattr(worker, "UPKEEP", 0.05)
     monkeypatch.setattr(worker.log, "handlers", [caplog.handler])
+    monkeypatch.setattr(worker.log, "level", logging.INFO)
+    looked: list[int] = []
+    monkeypatch.setattr(Upkeep, "work", lambda self, clock: looked.append(1))
 
     def said(what: str) -> list[Any]:
         return [record for record in caplog.records if what in record.getMessage()]
@@ -77,7 +89,7 @@ def test_a_worker_whose_lock_postgresql_took_away_does_nothing_until_it_has_it_a
     with Rig(tmp_path, database_url=postgres_url) as rig, running(rig), ExitStack() as stack:
         shop = rig.shop("woocommerce")
         rig.switch_on(shop, "gameball")
-        until(lambda: locks(rig, granted=True))
+        until(lambda: locks(rig, granted=True) and looked)
         [mine] = locks(rig, granted=True)
         other = Next(postgres_url)
         stack.callback(other.end)
@@ -86,12 +98,13 @@ def test_a_worker_whose_lock_postgresql_took_away_does_nothing_until_it_has_it_a
             session.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": mine})
         other.begin()
         until(lambda: said(LOST))
-        until(lambda: said("another worker is at this database"))
+        until(lambda: said("another worker looks after the clock"))
+        looked.clear()
         rig.woocommerce(shop, "order.created", woocommerce_order(1, status="processing"))
-        time.sleep(3 * worker.IDLE)
-        assert rig.events(state="understood") == []
-        other.end()
         until(lambda: rig.deliveries() and {each["state"] for each in rig.deliveries()} == {"delivered"})
+        assert looked == []
+        other.end()
+        until(lambda: looked)
         assert len(locks(rig, granted=True)) == 1
 
 
@@ -132,3 +145,27 @@ def test_a_lock_that_is_lost_stays_lost_however_often_one_asks(postgres_url: str
         alone.close()
         assert second.alone(stack) is not None
         assert first.alone(alone) is None
+
+
+@pytest.mark.parametrize("name", ["requests", "lean"])
+def test_the_setting_chooses_what_makes_the_calls(rig: Rig, name: str) -> None:
+    config = dataclasses.replace(rig.config, transport=name)
+    made = factory.create_worker(dataclasses.replace(rig.parts, config=config))
+    with made._deliverer.caller.new_session() as session:
+        assert type(session) is TRANSPORTS[name]
+    made._deliverer.close()
+
+
+def test_calls_that_come_back_soon_share_a_round(rig: Rig) -> None:
+    made = factory.create_worker(rig.parts)
+    rounds: list[float] = []
+
+    def work() -> bool:
+        rounds.append(time.monotonic())
+        if len(rounds) == 5:
+            made._stop.set()
+        return True
+
+    made._loop(work, threading.Event(), worker.ROUND)
+    assert min(later - sooner for sooner, later in itertools.pairwise(rounds)) > 0.9 * worker.ROUND
+    made._deliverer.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,8 +16,9 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from app import factory
-from app.models import Connection, ConnectionState
+from app.models import Connection, ConnectionState, Shop
 from app.services import accounts, sign_in
+from app.services.agreement import Source
 from app.services.connections import Platform
 from app.services.errors import Failed
 from tests.rig import Rig
@@ -134,8 +135,10 @@ class Calls:
     def __init__(self) -> None:
         self.made: list[tuple[str, int, str | None]] = []
         self.trouble: str | None = None
+        self.pause: Callable[[], object] = lambda: None
 
     def check(self, shop_id: int, now: datetime) -> None:
+        self.pause()
         self.made.append(("check", shop_id, None))
         if self.trouble:
             raise Failed(self.trouble)
@@ -143,10 +146,14 @@ class Calls:
     def disconnect(self, shop_id: int, actor: str, now: datetime) -> None:
         self.made.append(("disconnect", shop_id, actor))
 
+    def orders(self, shop: Shop, connection: Connection) -> Source:
+        raise AssertionError("no page asks a store for its orders")
+
 
 def platforms(calls: Calls) -> dict[str, Platform]:
-    woocommerce = Platform(check=calls.check, disconnect=calls.disconnect, reconnects=True)
-    return {"shopify": Platform(check=calls.check, disconnect=None, reconnects=False), "woocommerce": woocommerce}
+    woocommerce = Platform(check=calls.check, disconnect=calls.disconnect, reconnects=True, orders=calls.orders)
+    shopify = Platform(check=calls.check, disconnect=None, reconnects=False, orders=calls.orders)
+    return {"shopify": shopify, "woocommerce": woocommerce}
 
 
 def connect(rig: Rig, shop: int, state: str = ConnectionState.CONNECTED, **more: Any) -> int:

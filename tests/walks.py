@@ -21,6 +21,7 @@ from app.services.woocommerce_connect import begin, come_back
 from app.simulators.server import Server
 from app.simulators.woocommerce_platform import WooCommercePlatform
 from app.simulators.wp_books import Key
+from tests.databases import settings
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -34,15 +35,12 @@ class Walks:
         habits: of the store, see `app.simulators.wp_books.Habits`.
     """
 
-    def __init__(self, folder: Path, *, database_url: str | None = None, **habits: Any) -> None:
+    def __init__(self, folder: Path, database_url: str, **habits: Any) -> None:
         self._server = Server(self._serve)
-        environment = {"PUBLIC_URL": self._server.url, "ALLOW_PRIVATE_NETWORKS": "1"}
-        if database_url:
-            environment["DATABASE_URL"] = database_url
+        environment = {"PUBLIC_URL": self._server.url, "ALLOW_PRIVATE_NETWORKS": "1", **settings(database_url)}
         self.config = read_config(environment, var=folder / "var")
         self.parts = factory.create_parts(self.config)
         self.db, self.vault = self.parts.db, self.parts.vault
-        self.db.migrate()
         self.app = factory.create_app(self.parts)
         self.stores = factory.create_stores(self.parts)
         self.store = WooCommercePlatform(**{"insecure_ok": True, "polite": 100_000, **habits})
@@ -58,6 +56,8 @@ class Walks:
         self.store.close()
         self._server.close()
         self.app.extensions["intake"].close()
+        if self.parts.hints:
+            self.parts.hints.close()
         self.db.close()
 
     def new_account(self, email: str) -> int:

@@ -46,6 +46,8 @@ def path_of(target: Target, endpoint: str, **values: Any) -> str:
         "token": target.hook[0].rpartition("/")[2],
         "platform": "shopify",
         "name": "sprii",
+        "provider": "sprii",
+        "version": 1,
         "key": "1",
         "webhook_id": 1,
         "delivery_id": 1,

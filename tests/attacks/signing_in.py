@@ -17,7 +17,7 @@ from tests.attacked import (
     OTHER_STORE,
     Target,
 )
-from tests.attacks.base import Blow, by
+from tests.attacks.base import Blow, by, method
 from tests.visitor import US, Visitor, id_token
 
 SMUGGLED = (
@@ -80,6 +80,22 @@ def dead_links(target: Target, endpoint: str) -> Iterator[Blow]:
     assert len(answers) == 1
 
 
+def plugin_links_of_others(target: Target, endpoint: str) -> Iterator[Blow]:
+    """Genuine links of somebody's own store, to which a browser is led that is signed in: nobody becomes another."""
+    lure = {"token": target.plugin_link(target.other_link_key, iss=OTHER_STORE)}
+    people = {
+        "account": target.person(),
+        "another user of the store": target.person("wordpress:8", shop=target.shop),
+        "the same number at another store": target.person("wordpress:7", shop=target.shop),
+        "operator": target.person("operator"),
+    }
+    for name, visitor in people.items():
+        if method(target, endpoint) == "GET":
+            yield Blow(name, lambda v=visitor: by(v, "GET", "/sign-in/wordpress", query_string=lure), 200, False)
+        else:
+            yield Blow(name, lambda v=visitor: by(v, "POST", "/sign-in/wordpress", data=lure), 400)
+
+
 def links_for_another_browser(target: Target, endpoint: str) -> Iterator[Blow]:
     """Somebody's own living link, sent by a browser that was lured: it must not sign in as them."""
     visitor, thief = target.person(), target.person(account=target.eve)
@@ -137,13 +153,15 @@ def forged_plugin_links(target: Target, endpoint: str) -> Iterator[Blow]:
     links |= {
         f"without {name}": target.plugin_link(**{name: None}) for name in ("iss", "aud", "sub", "iat", "exp", "jti")
     }
-    for name, token in links.items():
-        query = urlencode({"token": token})
-        shown = (token,) if len(token) > 20 else ()
-        yield Blow(name, lambda q=query: by(target.stranger(), "GET", f"/sign-in/wordpress?{q}"), 400, True, shown)
-    yield Blow("none", lambda: by(target.stranger(), "GET", "/sign-in/wordpress"), 400)
-    living = urlencode({"token": target.plugin_link()})
-    yield Blow("looked at", lambda: by(target.stranger(), "HEAD", f"/sign-in/wordpress?{living}"), 405)
+    how = method(target, endpoint)
+    for name, token in {**links, "none": ""}.items():
+        visitor, shown = target.stranger(), (token,) if len(token) > 20 else ()
+        sent = {"token": token} if name != "none" else {}
+        query = {"query_string": sent} if how == "GET" else {"data": {**sent, "csrf_token": visitor.token()}}
+        yield Blow(name, lambda v=visitor, q=query: by(v, how, "/sign-in/wordpress", **q), 400, True, shown)
+    if how == "GET":
+        living = urlencode({"token": target.plugin_link()})
+        yield Blow("looked at", lambda: by(target.stranger(), "HEAD", f"/sign-in/wordpress?{living}"), 405)
 
 
 def _plugin_unsigned(target: Target, algorithm: str) -> str:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import httpx
 import pytest
 from shopify_app import ShopifyApp
 
-from connectors.shopify import wire
+from app.services.shopify_client import ShopifyClient
+from app.simulators.shopify_platform import ShopifyPlatform
+from connectors.shopify import patience, wire
 from connectors.shopify.admin import (
     Admin,
     AdminAnswer,
@@ -20,8 +24,10 @@ from connectors.shopify.admin import (
     AdminUnavailable,
     user_errors,
 )
+from tests.shopify_store import CLIENT_ID, DOMAIN, SECRET
 
 TOKEN = "shpat_marker"
+QUERY = "query Q { shop { myshopifyDomain } }"
 Answer = Callable[[httpx.Request], httpx.Response]
 
 
@@ -168,7 +174,7 @@ def test_no_more_is_read_than_an_answer_may_have() -> None:
 
 def test_an_answer_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr(wire.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
 
     class Drip(_Endless):
         def __iter__(self) -> Iterator[bytes]:
@@ -181,7 +187,52 @@ def test_an_answer_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> No
     shop = Shop(lambda _request: httpx.Response(200, stream=stream))
     with pytest.raises(AdminUnavailable):
         shop.admin.ask("q")
-    assert stream.given == wire.LONGEST + 1
+    assert stream.given == wire.LONGEST
+
+
+@pytest.fixture
+def dripping() -> Iterator[tuple[ShopifyPlatform, Admin]]:
+    """A shop whose answers come byte by byte, headers included: 2 ms each, about 400 bytes of headers."""
+    with ShopifyPlatform(CLIENT_ID, SECRET, app_url="https://app.example") as platform:
+        platform.add_shop(DOMAIN)
+        platform.install(DOMAIN)
+        token = platform.mint_token(DOMAIN)["access_token"]
+        client = ShopifyClient(
+            client_id=CLIENT_ID,
+            secrets=[SECRET],
+            api_version="2026-10",
+            public_url="https://app.example",
+            admin_url=platform.url,
+        )
+        with closing(client):
+            admin = client.admin(DOMAIN, lambda _rejected: token)
+            assert admin.ask(QUERY)["shop"]["myshopifyDomain"] == DOMAIN
+            platform.set_faults({"kind": "slow_drip", "seconds": 0.002})
+            yield platform, admin
+
+
+def test_headers_that_drip_are_given_up(
+    dripping: tuple[ShopifyPlatform, Admin], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform, admin = dripping
+    monkeypatch.setattr(wire, "LONGEST", 0.2)
+    began = time.monotonic()
+    with pytest.raises(AdminUnavailable):
+        admin.ask(QUERY)
+    assert time.monotonic() - began < 0.4
+    platform.set_faults([])
+    assert admin.ask(QUERY)["shop"]["myshopifyDomain"] == DOMAIN  # what was broken off is not used again
+
+
+def test_all_calls_together_take_no_longer_than_their_caller_waits(dripping: tuple[ShopifyPlatform, Admin]) -> None:
+    _, admin = dripping
+    began, calls = time.monotonic(), 0
+    with patience.within(0.3):
+        for _ in range(3):
+            with pytest.raises(AdminUnavailable):
+                admin.ask(QUERY)
+            calls += 1
+    assert (calls, time.monotonic() - began < 0.5) == (3, True)
 
 
 def test_a_compressed_answer_could_grow_and_is_refused() -> None:

@@ -89,7 +89,7 @@ def sub(number: int, topic: str, uri: str = URI) -> Subscription:
         ([sub(1, "orders/edited"), sub(2, "orders/edited")], ("orders/edited",), (), ("2",)),
         ([sub(1, "orders/edited")], (), (), ("1",)),
         ([sub(1, "orders/create")], (), (), ("1",)),
-        ([sub(1, "orders/create", "https://other.example/webhooks/shopify")], (), (), ()),
+        ([sub(1, "orders/create", "https://other.example/webhooks/woocommerce")], (), (), ()),
         ([sub(1, "orders/create", URI + "/")], (), (), ()),
         ([sub(1, "orders/edited", "https://other.example/")], ("orders/edited",), ("orders/edited",), ()),
     ],
@@ -100,6 +100,15 @@ def test_twins_go_missing_ones_come_and_other_addresses_stay(
     plan = compare(found, wanted, URI)
     assert plan.missing == missing
     assert tuple(each.id for each in plan.twins) == twins
+    assert plan.old == ()
+
+
+def test_those_at_an_address_that_we_had_are_old() -> None:
+    had = "https://had.example/sub/webhooks/shopify"
+    hers = ["https://had.example/webhooks/shopify/", "https://had.example/webhooks/shopify?a=1", "pubsub://a:webhooks"]
+    found = [sub(1, "orders/edited", had), sub(2, "orders/edited"), *[sub(3, "orders/paid", each) for each in hers]]
+    plan = compare(found, ("orders/edited",), URI)
+    assert (plan.missing, plan.twins, [each.id for each in plan.old]) == ((), (), ["1"])
 
 
 FORBIDDEN = {

@@ -19,10 +19,11 @@ from app.simulators.shopify_shop import ShopifyShop
 from app.simulators.shopify_state import Order as Placed
 from app.simulators.shops import Story
 from connectors.base import Fetched, Names
-from connectors.events import facts
+from connectors.events import OrderSeen, facts
 from connectors.reading import parse
 from connectors.shopify import orders
 from connectors.shopify.admin import Admin, AdminAnswer, AdminUnavailable
+from connectors.shopify.connector import Shopify
 from connectors.shopify.normalize import read_order
 from connectors.shopify.order_query import REFUND_PARTS, Allowed, order_parts, orders_query, rest_query
 from connectors.shopify.order_shape import fill, webhook_body
@@ -98,10 +99,21 @@ def test_whole_lives_read_alike_in_every_state(seed: int) -> None:
     for story in Story("shopify", seed).orders(60):
         for webhook in renderer.webhooks(story):
             if webhook.topic.startswith("orders/"):
-                shown = in_pages(OrderView(Placed(story, 0, json.loads(webhook.body), {})).show())
+                view = OrderView(Placed(story, 0, json.loads(webhook.body), {})).show()
+                shown = {**in_pages(view), "transactions": view["transactions"]}  # of an order, a plain list
                 assert read(webhook_body(shown)) == read(webhook.body)
                 compared += 1
     assert compared > 100
+
+
+def test_an_order_asked_for_tells_when_it_was_paid(shop: Shop) -> None:
+    told = shop.platform.place_order(
+        DOMAIN, until="paid", quiet=True, want=lambda story: not any(step.pays for step in story.steps[:1])
+    )
+    (fetched,) = shop.fetch()
+    seen = Shopify().observe(fetched.topic, {}, fetched.body, Names()).seen
+    assert isinstance(seen, OrderSeen)
+    assert seen.paid_at == datetime.fromisoformat(told["updated_at"])
 
 
 def test_without_the_scopes_customer_and_products_are_not_told_and_nothing_else_is_missing(shop: Shop) -> None:

@@ -17,6 +17,7 @@ from connectors.events import (
     Checkout,
     CheckoutSeen,
     Chore,
+    ChoreKind,
     Claim,
     Observation,
     Order,
@@ -194,15 +195,15 @@ def test_a_recorded_checkout(samples: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("topic", "name", "shop_id"),
+    ("topic", "kind", "name", "shop_id"),
     [
-        ("customers/data_request", "app_template_node", "954889"),
-        ("customers/redact", "app_template_node", "954889"),
-        ("shop/redact", "app_template_node", "954889"),
-        ("app/uninstalled", "docs_2026-07", "548380009"),
+        ("customers/data_request", ChoreKind.DATA_REQUEST, "app_template_node", "954889"),
+        ("customers/redact", ChoreKind.ERASE_CUSTOMER, "app_template_node", "954889"),
+        ("shop/redact", ChoreKind.ERASE_SHOP, "app_template_node", "954889"),
+        ("app/uninstalled", ChoreKind.UNINSTALLED, "docs_2026-07", "548380009"),
     ],
 )
-def test_chores(samples: Path, topic: str, name: str, shop_id: str) -> None:
+def test_chores(samples: Path, topic: str, kind: ChoreKind, name: str, shop_id: str) -> None:
     found = read(samples, topic, name)
-    assert found.seen == Chore(name=topic)
+    assert found.seen == Chore(name=topic, kind=kind)
     assert found.claim.shop_id == shop_id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from connectors.events import (
     CartSeen,
     CheckoutSeen,
     Chore,
+    ChoreKind,
     Claim,
     Fulfilment,
     FulfilmentSeen,
@@ -87,6 +89,46 @@ def test_the_order_is_read_whatever_the_topic(topic: str) -> None:
     assert (found.order.id, str(found.order.total), found.restored) == ("6100234500001", "114.95", False)
 
 
+PLACED, PAID, CHANGED = "2026-01-05T10:00:00Z", "2026-03-02T09:00:00Z", "2026-03-07T08:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("topic", "fields", "paid_at"),
+    [
+        ("orders/updated", {}, None),
+        ("orders/create", {}, None),
+        ("orders/paid", {}, CHANGED),
+        ("orders/paid", {"financial_status": "pending"}, None),
+        ("orders/paid", {"created_at": CHANGED, "processed_at": PLACED}, PLACED),  # imported with its own date
+        ("orders/updated", {"created_at": CHANGED, "processed_at": PLACED}, PLACED),
+        (
+            "orders/updated",
+            {
+                "transactions": [
+                    {"kind": "authorization", "status": "success", "processed_at": PLACED},
+                    {"kind": "capture", "status": "failure", "processed_at": CHANGED},
+                    {"kind": "capture", "status": "success", "processed_at": PAID},
+                    {"kind": "refund", "status": "success", "processed_at": CHANGED},
+                ]
+            },
+            PAID,
+        ),
+    ],
+)
+def test_when_an_order_was_paid_is_told_by_its_payments_its_topic_or_its_import(
+    topic: str, fields: dict[str, Any], paid_at: str | None
+) -> None:
+    body = body_of("orders_paid__worked_a") | {
+        "created_at": PLACED,
+        "processed_at": PLACED,
+        "updated_at": CHANGED,
+        **fields,
+    }
+    found = seen(topic, body)
+    assert isinstance(found, OrderSeen)
+    assert found.paid_at == (datetime.fromisoformat(paid_at) if paid_at else None)
+
+
 @pytest.mark.parametrize(
     ("topic", "name", "kind"),
     [
@@ -154,6 +196,16 @@ def test_other_topics_are_of_no_use(topic: str) -> None:
     assert found.order_id is None
 
 
+#: What each topic asks for.
+CHORES = {
+    "app/uninstalled": ChoreKind.UNINSTALLED,
+    "app/scopes_update": ChoreKind.SCOPES_CHANGED,
+    "customers/data_request": ChoreKind.DATA_REQUEST,
+    "customers/redact": ChoreKind.ERASE_CUSTOMER,
+    "shop/redact": ChoreKind.ERASE_SHOP,
+}
+
+
 @pytest.mark.parametrize(
     ("topic", "body", "claim"),
     [
@@ -171,7 +223,7 @@ def test_other_topics_are_of_no_use(topic: str) -> None:
 )
 def test_chores_claim_a_shop(topic: str, body: dict[str, Any], claim: Claim) -> None:
     found = observe(topic, body)
-    assert found.seen == Chore(name=topic)
+    assert found.seen == Chore(name=topic, kind=CHORES[topic])
     assert found.claim == claim
 
 

@@ -56,6 +56,12 @@ def test_all_webhooks_are_listed_page_by_page_whatever_their_status(requests_moc
     ]
 
 
+def test_a_webhook_that_moved_to_the_next_page_meanwhile_is_listed_once(requests_mock: Mocker) -> None:
+    page = [made(id=number) for number in range(1, 101)]
+    requests_mock.get(HOOKS, [{"json": page}, {"json": [made(id=100), made(id=101)]}])
+    assert [hook.id for hook in store().webhooks()] == [str(number) for number in range(1, 102)]
+
+
 def test_a_webhook_is_made_with_a_secret_of_ours(requests_mock: Mocker) -> None:
     requests_mock.post(HOOKS, status_code=201, json=made())
     assert store().create_webhook(**WANTED) == HOOK
@@ -65,10 +71,14 @@ def test_a_webhook_is_made_with_a_secret_of_ours(requests_mock: Mocker) -> None:
 
 
 @pytest.mark.parametrize("fields", [{"topic": ""}, {"topic": "order.created"}, {"delivery_url": "https://a.example"}])
-def test_another_webhook_than_was_asked_for_is_an_error(requests_mock: Mocker, fields: dict[str, str]) -> None:
+def test_another_webhook_than_was_asked_for_is_an_error_and_does_not_stay(
+    requests_mock: Mocker, fields: dict[str, str]
+) -> None:
     requests_mock.post(HOOKS, status_code=201, json=made(**fields))
+    deleted = requests_mock.delete(f"{HOOKS}/142", json=made())
     with pytest.raises(StoreAnswer, match="another webhook"):
         store().create_webhook(**WANTED)
+    assert deleted.call_count == 1
 
 
 def test_a_topic_that_a_store_does_not_know_has_its_code(requests_mock: Mocker) -> None:

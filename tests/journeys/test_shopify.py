@@ -17,6 +17,7 @@ from selenium.webdriver.remote.webdriver import WebDriver
 from app.providers.registry import PROVIDERS
 from app.simulators.providers import ProvidersServer, create_providers_app
 from app.simulators.shopify_platform import ShopifyPlatform
+from tests import databases
 from tests.browser import Browsers, console, eventually, shoot
 from tests.processes import ROOT, Running, answers, free_port, run, until
 
@@ -40,7 +41,7 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
+def world(tmp_path: Path, database_url: str) -> Iterator[World]:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     with (
@@ -50,6 +51,7 @@ def world(tmp_path: Path) -> Iterator[World]:
         platform.deploy((ROOT / "shopify.app.toml").read_text())
         platform.add_shop(SHOP, id=7001, currency="EUR", pcd=2)
         settings = {
+            **databases.settings(database_url),
             "PUBLIC_URL": url,
             "PORT": str(port),
             "SHOPIFY_API_KEY": CLIENT,

@@ -15,6 +15,7 @@ from selenium.webdriver.remote.webdriver import WebDriver
 from app.providers.registry import PROVIDERS
 from app.simulators.providers import ProvidersServer, create_providers_app
 from app.simulators.woocommerce_platform import WooCommercePlatform
+from tests import databases
 from tests.browser import console, eventually, shoot
 from tests.processes import Running, answers, free_port, run, until
 
@@ -38,7 +39,9 @@ def press(driver: WebDriver, label: str) -> None:
     driver.find_element(By.XPATH, f"//*[self::button or self::a][normalize-space()='{label}']").click()
 
 
-def test_from_the_store_list_to_the_first_order_in_four_clicks_and_a_minute(tmp_path: Path, browser: WebDriver) -> None:
+def test_from_the_store_list_to_the_first_order_in_four_clicks_and_a_minute(
+    tmp_path: Path, database_url: str, browser: WebDriver
+) -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     with (
@@ -46,7 +49,8 @@ def test_from_the_store_list_to_the_first_order_in_four_clicks_and_a_minute(tmp_
         ProvidersServer(create_providers_app()) as providers,
     ):
         addresses = {f"{name.upper()}_API_URL": providers.base(name) for name in PROVIDERS}
-        settings = {"PUBLIC_URL": url, "PORT": str(port), "ALLOW_PRIVATE_NETWORKS": "1", **addresses}
+        here = databases.settings(database_url)
+        settings = {"PUBLIC_URL": url, "PORT": str(port), "ALLOW_PRIVATE_NETWORKS": "1", **addresses, **here}
 
         def tillwire(*arguments: str) -> Any:
             done = run(tmp_path, *arguments, "--json", **settings)

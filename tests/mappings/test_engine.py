@@ -16,6 +16,7 @@ from mappings.conversions import CONVERSIONS
 from mappings.engine import CompiledMapping, Rule, Skip
 from mappings.errors import MappingError
 from mappings.files import compile, parse
+from mappings.paths import split
 
 FACTS: dict[str, Any] = {
     "event": {"kind": "order.paid", "id": "e1", "occurred_at": "2026-03-02T09:15:30Z"},
@@ -154,6 +155,44 @@ def test_each_inside_each_reads_the_inner_member() -> None:
     """
     facts = with_order(refunds=[{"id": "r1", "lines": [{"line_id": "a"}, {"line_id": "b"}], "note": "n"}, {"id": "r2"}])
     assert rendered(body, facts) == {"refunds": [{"id": "r1", "lines": ["a", "b"], "note": "n"}, {"id": "r2"}]}
+
+
+ATTACHED = [
+    {"name": "Gift message", "value": "old"},
+    {"value": "of nobody"},
+    "odd",
+    {"name": " gift MESSAGE ", "value": "new"},
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ('order.attributes["Gift message"].value', "new"),
+        ('order.attributes["gift message"].value', "new"),
+        ('order.attributes["Gift"].value', None),
+        ('order.nothing["Gift"].value', None),
+        ('order.named["a.b [c]"]', "d"),
+        ('order.named["A.B [C]"]', None),
+    ],
+)
+def test_a_name_in_quotes_finds_what_is_called_so(path: str, value: str | None) -> None:
+    facts = with_order(attributes=ATTACHED, named={"a.b [c]": "d"})
+    expected = {} if value is None else {"x": value}
+    assert rendered(f"fields.x = {{ from = '{path}' }}", facts) == expected
+    skipping = rendered(f"skip_without = {{ '{path}|order.none' = 'r' }}\nfields.x = {{ value = 1 }}", facts)
+    assert isinstance(skipping, Skip) is (value is None)
+
+
+def test_a_name_in_quotes_leads_through_no_text() -> None:
+    with pytest.raises(MappingError, match="leads through text, not through an object"):
+        rendered("""fields.x = { from = 'order.number["a"]' }""", with_order(number="1"))
+
+
+@pytest.mark.parametrize("path", ['order["]', 'order[""]', 'order["a', 'order["a|b"]', 'order["a"', '"order"'])
+def test_a_name_that_is_not_quoted_rightly_is_no_path(path: str) -> None:
+    with pytest.raises(MappingError, match="is not a path"):
+        split(path)
 
 
 @pytest.mark.parametrize(

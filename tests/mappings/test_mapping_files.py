@@ -36,6 +36,8 @@ def complaint(text: str) -> str:
         ("rules = [1]", "own.toml: rules must be written as [[rules]]"),
         ("rules = " + "[" * 5000, "own.toml: is nested too deeply"),
         ("#" * 200_001, "own.toml: longer than 200000 characters"),
+        ("x = " + "1" * 5000, "own.toml: holds a number of too many digits"),
+        ("# \ud800", "own.toml: holds characters that are no text"),
     ],
 )
 def test_what_is_no_mapping_at_all(text: str, message: str) -> None:
@@ -110,6 +112,8 @@ def test_what_is_wrong_with_a_rule(rules: str, message: str) -> None:
         ('{ from = "order.id", as = 1 }', "as must be the name of a conversion, or a list of names"),
         ('{ value = 2026-03-02 }', "value must be a text, a number, true or false, a list or a table of these"),
         ('{ value = [inf] }', "value must be a text, a number, true or false, a list or a table of these"),
+        ('{ value = 9223372036854775808 }',
+         "value must be a text, a number, true or false, a list or a table of these"),
         ('{ from = "order.id", default = { a = nan } }',
          "default must be a text, a number, true or false, a list or a table of these"),
         ('{ value = [[[[[[[[[[[[[1]]]]]]]]]]]]] }', "value is nested too deeply"),
@@ -214,6 +218,13 @@ skip = "trashed"
     assert again == file
     assert hash(again) == hash(file)
     assert dump(again) == dump(file)
+
+
+def test_dump_begins_each_rule_on_a_line_of_its_own() -> None:
+    rules = ({"name": "a", "fields": {"x": {"value": 1}}}, {"name": "b", "off": True})
+    text = '[[rules]]\nname = "a"\n\n[rules.fields.x]\nvalue = 1\n\n[[rules]]\nname = "b"\noff = true\n'
+    assert dump(MappingFile("own.toml", rules)) == text
+    assert parse(text, source="own.toml") == MappingFile("own.toml", rules)
 
 
 def test_files_that_differ_in_kind_of_value_only_are_not_equal() -> None:

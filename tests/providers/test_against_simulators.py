@@ -22,8 +22,10 @@ GOLDEN = sorted((TESTS / "golden").glob("*/*.json"))
 BEFORE = {"gameball": ("order_paid", "order"), "esputnik": ("order_paid", "order")}
 
 
-@pytest.fixture
-def simulators() -> Iterator[ProvidersServer]:
+@pytest.fixture(params=["requests", "lean"])
+def simulators(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[ProvidersServer]:
+    """Called in either way."""
+    monkeypatch.setattr(http, "new_session", http.TRANSPORTS[request.param])
     with ProvidersServer() as server:
         yield server
 

@@ -8,7 +8,7 @@ import pytest
 from requests_mock import Mocker
 
 from app.providers.base import Accepted
-from app.providers.errors import DeliveryError, Refused, Unauthorized, Unavailable
+from app.providers.errors import DeliveryError, NeedsMending, Refused, Unauthorized, Unavailable
 from app.providers.gameball import GAMEBALL
 from mappings.engine import Skip
 from tests.providers.shown import call, complaints, facts_of, render, rules, settings_of, verdict_of
@@ -396,6 +396,21 @@ def test_a_time_that_exists_twice_is_final(requests_mock: Mocker) -> None:
     requests_mock.post(f"{BASE}/orders", status_code=422, json={"code": 9003})
     requests_mock.get(f"{BASE}/orders/6100234500001/transactions", status_code=404, json={"code": 9002})
     assert [type(each) for each in call("gameball", "order", [ORDER])] == [Refused]
+
+
+@pytest.mark.parametrize("time", ["2 March 2026", 1772442930, "9999-12-31T23:59:59.999Z"])
+def test_a_time_that_exists_and_cannot_be_moved_on_waits_for_the_mapping(requests_mock: Mocker, time: Any) -> None:
+    requests_mock.post(f"{BASE}/orders", status_code=422, json={"code": 9003})
+    requests_mock.get(f"{BASE}/orders/6100234500001/transactions", json={"transactions": []})
+    with pytest.raises(NeedsMending, match="orderDate is no time that can be moved on"):
+        call("gameball", "order", [{**ORDER, "orderDate": time}])
+
+
+def test_what_is_there_already_counts_whatever_its_time_is(requests_mock: Mocker) -> None:
+    requests_mock.post(f"{BASE}/orders", status_code=422, json={"code": 9003})
+    applied = [{"transactionId": "6100234500001"}]
+    requests_mock.get(f"{BASE}/orders/6100234500001/transactions", json={"transactions": applied})
+    assert call("gameball", "order", [{**ORDER, "orderDate": "2 March"}]) == [Accepted(note="already applied")]
 
 
 def test_a_time_that_exists_and_cannot_be_looked_into_waits(requests_mock: Mocker) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import socket
 import ssl
+import threading
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
 import requests
 from requests_mock import Mocker
@@ -46,6 +49,19 @@ ACME = Provider(
 )
 SETTINGS = {"api_key": SECRET}
 POST = Request(method="POST", path="/orders", json={"name": "Zoë", "n": 1}, timeout=1.0)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Whatever makes the calls, the rules are the same. What stands in for `requests` can only stand in for that."""
+    if "transport" in metafunc.fixturenames:
+        names = ["requests"] if "requests_mock" in metafunc.fixturenames else ["requests", "lean"]
+        metafunc.parametrize("transport", names, indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(http, "new_session", http.TRANSPORTS[request.param])
+    return str(request.param)
 
 
 def send(server: Scripted, request: Request = POST, **options: Any) -> Answer:
@@ -265,8 +281,6 @@ def _self_signed(folder: Path) -> Path:
 
 
 def test_tls_reads_are_under_the_deadline_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import threading
-
     certificate = _self_signed(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
@@ -293,6 +307,38 @@ def test_tls_reads_are_under_the_deadline_too(tmp_path: Path, monkeypatch: pytes
     assert 0.9 < time.monotonic() - started < 2.0
     thread.join()
     listener.close()
+
+
+def test_sessions_share_one_reading_of_the_authorities_and_refuse_whom_these_do_not_know(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    load = ssl.SSLContext.load_verify_locations
+
+    def counted(self: ssl.SSLContext, cafile: str) -> None:
+        read.append(cafile)
+        load(self, cafile)
+
+    wire._tls.cache_clear()
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", counted)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(_self_signed(tmp_path))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            for _ in range(2):
+                connection, _ = listener.accept()
+                with connection, suppress(OSError):
+                    context.wrap_socket(connection, server_side=True)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        url = f"https://localhost:{listener.getsockname()[1]}"
+        for _ in range(2):
+            with pytest.raises(Unavailable), http.new_session() as session:
+                http.send(ACME, POST, SETTINGS, base_url=url, session=session, allow_private=True)
+        thread.join()
+    assert read == [certifi.where()]
 
 
 # --- bounds -----------------------------------------------------------------------------------------------------------
@@ -637,7 +683,7 @@ def test_a_doubtful_refusal_is_asked_about(
     requests_mock.post("https://api.acme.example/v1/orders", [{"status_code": 409}, {"json": {}}])
     requests_mock.get("https://api.acme.example/v1/orders/1", json={})
     probe = Probe(request=Request(method="GET", path="/orders/1"), read=lambda answer: verdict)
-    action = batch(doubt=lambda answer, payload, settings: Doubt(probe=probe, otherwise={"n": 2}))
+    action = batch(doubt=lambda answer, payload, settings: Doubt(probe=probe, otherwise=lambda: {"n": 2}))
     assert call(action, [{"n": 1}]) == expected
     bodies = [json.loads(each.body)[0] for each in requests_mock.request_history if each.method == "POST"]
     assert bodies == sent
@@ -647,7 +693,7 @@ def test_a_doubt_that_stays_is_tried_again_later(requests_mock: Mocker) -> None:
     requests_mock.post("https://api.acme.example/v1/orders", status_code=409)
     requests_mock.get("https://api.acme.example/v1/orders/1", status_code=500)
     probe = Probe(request=Request(method="GET", path="/orders/1"), read=lambda answer: "unknown")
-    action = batch(doubt=lambda answer, payload, settings: Doubt(probe=probe, otherwise={}))
+    action = batch(doubt=lambda answer, payload, settings: Doubt(probe=probe, otherwise=dict))
     with pytest.raises(Unavailable):
         call(action, [{}])
 

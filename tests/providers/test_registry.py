@@ -57,6 +57,12 @@ def test_a_provider_has_a_page_that_names_its_settings_and_its_source(provider: 
 
 
 @every_provider
+def test_who_asks_further_has_limits_for_each_destination(provider: Provider) -> None:
+    """A claim knows which calls of its own destination are under way, and leaves room for what these may ask."""
+    assert not (provider.shared_limits and provider.further)
+
+
+@every_provider
 def test_a_mappings_actions_are_declared(provider: Provider) -> None:
     assert {rule["action"] for rule in default_rules(provider)} == set(provider.actions)
 

@@ -9,7 +9,7 @@ from cryptography.fernet import Fernet, MultiFernet
 from sqlalchemy import select, update
 
 from app.models import Connection, ConnectionState, Destination, Event, MappingVersion, Shop, Webhook
-from app.services import account
+from app.services import account, missed
 from app.services.secrets import Vault
 from connectors.woocommerce.connector import WooCommerce
 from tests.bodies import woocommerce_order
@@ -67,8 +67,7 @@ def test_a_destination_whose_secrets_open_no_more_is_held_and_catches_up(rig: Ri
         assert held is not None
         assert "ENCRYPTION_KEYS" in held
         session.execute(update(Destination).where(Destination.provider == "seeka").values(secrets=kept, held=None))
-    with rig.db.write() as session:
-        rig.parts.router.catch_up(session)
+    missed.catch_up(rig.db, rig.parts.router)
     rig.work()
     assert sorted((each["provider"], each["state"]) for each in rig.deliveries()) == [
         ("gameball", "delivered"),
@@ -130,7 +129,7 @@ def test_an_error_object_lets_the_connection_be_checked_at_once(rig: Rig, shop: 
 
 def test_what_an_installation_says_of_a_shop_outlives_an_order_that_was_read_before_it(rig: Rig, shop: int) -> None:
     order(rig, shop)
-    reads = rig.accountant._read(10)
+    reads = rig.accountant._read([shop])
     with rig.db.write() as session:
         session.get_one(Shop, shop).settings = {"facts": {"timezone": "Europe/Copenhagen"}, "names": {}}
     rig.accountant._write(reads)

@@ -23,10 +23,11 @@ from app.models import (
     WebhookState,
 )
 from app.services import chores, data_request, shopify_install
-from app.services.chores import Chores
+from app.services.chores import SETTLED, Chores
+from app.services.errors import Failed
 from app.services.packing import decompress
 from tests.rig import DOMAIN, SHOPIFY_SECRET, Rig, signature
-from tests.services.test_erase import INES, everything, left, shopify
+from tests.services.test_erase import INES, everything, file_bytes, left, shopify
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 CUSTOMER = {"id": 7700123400001, "email": "ines.example@example.com", "phone": None}
@@ -47,10 +48,21 @@ def shop(rig: Rig) -> int:
 
 
 class Told:
-    """What the platform's own part was told."""
+    """What the platform's own part was told.
 
-    def __init__(self) -> None:
+    ``vouches``: whether the store says that we are installed; None: it does not answer.
+    """
+
+    def __init__(self, vouches: bool | None = False) -> None:
+        self.vouches = vouches
+        self.asked: list[int] = []
         self.calls: list[tuple[Any, ...]] = []
+
+    def installed(self, shop_id: int) -> bool:
+        self.asked.append(shop_id)
+        if self.vouches is None:
+            raise Failed("the store does not answer")
+        return self.vouches
 
     def uninstalled(self, session: Session, shop: Shop, at: datetime) -> None:
         self.calls.append((shop.domain, at))
@@ -66,7 +78,13 @@ def told() -> Told:
 
 def worker(rig: Rig, told: Told | None = None) -> Chores:
     told = told or Told()
-    return Chores(rig.db, rig.parts.vault, uninstalled=told.uninstalled, scopes_changed=told.scopes_changed)
+    return Chores(
+        rig.db,
+        rig.parts.vault,
+        installed=told.installed,
+        uninstalled=told.uninstalled,
+        scopes_changed=told.scopes_changed,
+    )
 
 
 def work(rig: Rig, told: Told | None = None) -> int:
@@ -125,12 +143,14 @@ def test_an_uninstall_ends_the_connection_that_it_is_about_and_no_later_one(rig:
         session.add(
             Connection(shop_id=shop, state=ConnectionState.CONNECTED, installed_at=installed, secrets="x", scopes=[])
         )
-    real = Chores(rig.db, rig.parts.vault)
+    told = Told()
+    real = Chores(rig.db, rig.parts.vault, installed=told.installed)
     send(rig, "app/uninstalled", {"id": 1}, triggered="2026-11-20T11:00:00Z")
     rig.account()
     assert real.work(NOW) == 1
     with rig.db.read() as session:
         assert session.get_one(Connection, shop).state == ConnectionState.CONNECTED
+    assert told.asked == []  # it is over anyhow
     send(rig, "app/uninstalled", {"id": 1}, triggered="2026-11-20T13:00:00Z")
     rig.account()
     assert real.work(NOW) == 1
@@ -162,6 +182,17 @@ def test_a_redaction_removes_the_person_also_from_the_request_itself(rig: Rig, s
     (entry,) = rows(rig, AuditEntry)
     assert (entry.shop_id, entry.actor, entry.action) == (shop, "shopify", "erase customer")
     assert entry.after == {"receipt": receipt.id, "counts": receipt.counts}
+
+
+@pytest.mark.sqlite
+def test_the_database_file_holds_nothing_of_the_request_any_more(rig: Rig, shop: int) -> None:
+    """Bodies are compressed, so what is looked for is the old row itself."""
+    for topic, body in (("customers/redact", REDACT), ("customers/data_request", REQUEST)):
+        rig.shopify(topic, body)
+        old = rows(rig, Webhook)[-1].body[10:60]
+        assert old in file_bytes(rig)
+        assert work(rig) == 1
+        assert old not in file_bytes(rig)
 
 
 def test_the_same_redaction_under_another_number_finds_nothing_left(rig: Rig, shop: int) -> None:
@@ -286,6 +317,7 @@ def test_a_shop_is_erased_and_its_receipt_and_one_line_stay(rig: Rig, shop: int)
     assert rig.shopify("shop/redact", SHOP) == "ignored"
 
 
+@pytest.mark.sqlite  # which gives the numbers of rows that are gone again
 def test_a_later_shop_whose_rows_get_the_same_numbers_is_erased_as_well(rig: Rig, shop: int) -> None:
     for number in (shop, shop + 1):
         assert rig.shop(external_id="1") == number
@@ -298,30 +330,89 @@ def test_a_later_shop_whose_rows_get_the_same_numbers_is_erased_as_well(rig: Rig
     assert len(rows(rig, Receipt)) == 2
 
 
+def connect(rig: Rig, shop: int, **values: Any) -> None:
+    with rig.db.write() as session:
+        row = {"state": ConnectionState.CONNECTED, "scopes": [], **values}
+        session.add(Connection(shop_id=shop, **row))
+
+
 @pytest.mark.parametrize(
-    ("installed", "state", "kept"),
+    ("since", "state", "vouches", "kept"),
     [
-        ("2026-11-19T09:59:30Z", ConnectionState.CONNECTED, True),
-        ("2026-11-21T10:00:01Z", ConnectionState.REOPEN, True),
-        ("2026-11-18T10:00:01Z", ConnectionState.ATTENTION, True),  # the uninstall is unknown, and may be that old
-        ("2026-11-18T09:59:59Z", ConnectionState.CONNECTED, False),
-        ("2026-11-21T09:00:00Z", ConnectionState.ENDED, False),
+        ("2026-11-01T10:00:00Z", ConnectionState.CONNECTED, True, True),  # whatever our clocks say
+        ("2026-11-18T10:00:01Z", ConnectionState.ATTENTION, True, True),
+        ("2026-11-18T10:00:01Z", ConnectionState.ATTENTION, False, False),  # opened on the day before it left
+        ("2026-11-19T09:59:59Z", ConnectionState.CONNECTED, False, False),
+        ("2026-11-19T10:00:01Z", ConnectionState.REOPEN, False, True),  # its tokens died, and it was opened since
+        ("2026-11-21T10:00:01Z", ConnectionState.REOPEN, False, True),
+        ("2026-11-21T09:00:00Z", ConnectionState.ENDED, True, False),
     ],
 )
-def test_a_shop_that_was_installed_after_it_left_is_kept_and_the_receipt_says_so(
-    rig: Rig, shop: int, installed: str, state: str, kept: bool
+@pytest.mark.parametrize("what", ["installed_at", "opened_at"])
+def test_a_shop_is_kept_where_its_store_vouches_for_us_or_the_app_was_opened_since_it_left(
+    rig: Rig, shop: int, since: str, state: str, vouches: bool, kept: bool, what: str
 ) -> None:
-    with rig.db.write() as session:
-        at = datetime.fromisoformat(installed)
-        session.add(Connection(shop_id=shop, state=state, installed_at=at, scopes=[]))
+    """The uninstall itself was lost: it was two days before the request."""
+    long_ago = datetime(2026, 10, 1, tzinfo=UTC)
+    connect(rig, shop, **{"state": state, "installed_at": long_ago, what: datetime.fromisoformat(since)})
     send(rig, "shop/redact", SHOP, triggered="2026-11-21T10:00:00Z")
-    assert work(rig) == 1
+    told = Told(vouches)
+    assert work(rig, told) == 1
+    assert told.asked == ([] if state == ConnectionState.ENDED else [shop])
     assert [each.id for each in rows(rig, Shop)] == ([shop] if kept else [])
     assert [each.kind for each in rows(rig, Receipt)] == ["shop_kept" if kept else "shop_erased"]
     if kept:
         assert resolved(rig) == [
             ("ignored", "done on 2026-11-21T12:00:00Z: the shop was installed again after it left, and is kept")
         ]
+
+
+@pytest.mark.parametrize("topic", ["shop/redact", "app/uninstalled"])
+def test_while_a_store_does_not_answer_nothing_is_erased_and_nothing_ended(rig: Rig, shop: int, topic: str) -> None:
+    connect(rig, shop, installed_at=datetime(2026, 10, 1, tzinfo=UTC))
+    send(rig, topic, {**SHOP, "id": 1}, triggered="2026-11-21T10:00:00Z")
+    told = Told(vouches=None)
+    rig.account()
+    chores = worker(rig, told)
+    assert chores.work(NOW) == 0
+    assert (told.calls, len(rows(rig, Shop)), rows(rig, Receipt)) == ([], 1, [])
+    assert resolved(rig) == [("parked", "not done yet (the store does not answer); it is tried again")]
+    assert chores.work(NOW + timedelta(seconds=5)) == 0
+    assert told.asked == [shop]  # not at every turn
+    told.vouches = False
+    assert chores.work(NOW + timedelta(minutes=1)) == 1
+
+
+def test_a_removal_that_its_store_contradicts_ends_nothing(rig: Rig, shop: int) -> None:
+    """A signed body of an earlier removal, sent again as if it were new: nobody signs when it happened."""
+    connect(rig, shop, installed_at=datetime(2026, 10, 1, tzinfo=UTC))
+    send(rig, "app/uninstalled", {"id": 1}, triggered="2026-11-21T10:00:00Z")
+    rig.account()
+    (received,) = [each.received_at for each in rows(rig, Webhook)]
+    told = Told(vouches=True)
+    chores = worker(rig, told)
+    assert chores.work(received) == 0  # a store may need a moment until its tokens are dead
+    assert resolved(rig)[0][0] == "parked"
+    assert chores.work(received + SETTLED) == 1
+    assert (told.asked, told.calls) == ([shop, shop], [])
+    ((state, error),) = resolved(rig)
+    assert (state, error and error.partition(": ")[2]) == (
+        "ignored",
+        "the store still takes our tokens, so nothing was ended",
+    )
+
+
+def test_a_removal_whose_tokens_died_a_moment_later_is_one(rig: Rig, shop: int) -> None:
+    connect(rig, shop, installed_at=datetime(2026, 10, 1, tzinfo=UTC))
+    send(rig, "app/uninstalled", {"id": 1}, triggered="2026-11-21T10:00:00Z")
+    rig.account()
+    (received,) = [each.received_at for each in rows(rig, Webhook)]
+    told = Told(vouches=True)
+    chores = worker(rig, told)
+    assert chores.work(received) == 0
+    told.vouches = False
+    assert chores.work(received + timedelta(minutes=1)) == 1
+    assert told.calls == [(DOMAIN, datetime(2026, 11, 21, 10, tzinfo=UTC))]
 
 
 @pytest.mark.parametrize("news", ["before the install", "after the install", "after the app was opened"])

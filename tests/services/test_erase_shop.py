@@ -11,15 +11,20 @@ from sqlalchemy import func, select, update
 from app.db import Base, Database
 from app.models import (
     Account,
+    Alert,
+    AlertAddress,
+    AlertLink,
     AuditEntry,
     ConnectAttempt,
     Connection,
     ConnectionState,
     Delivery,
     Export,
+    HourlyAnswers,
     LinkKey,
     MappingVersion,
     Membership,
+    Pruning,
     Receipt,
     Shop,
     SignIn,
@@ -68,6 +73,11 @@ def fill(rig: Rig, number: int) -> int:
                 Export(**common, dedup_key=f"e{number}", content="x", expires_at=NOW),
                 MappingVersion(**common, provider="sprii", version=1, text=""),
                 Tally(shop_id=shop, day="2026-11-21", provider="sprii", state="delivered", number=1),
+                AlertLink(**common, email="alerts@example.test", token_hash=f"a{number}", expires_at=NOW),
+                AlertAddress(shop_id=shop, email="alerts@example.test", confirmed_at=NOW, due_at=NOW),
+                Alert(shop_id=shop, kind="held", about="sprii", began_at=NOW, seen_at=NOW),
+                Pruning(shop_id=shop, webhook_id=1, delivery_id=1, round_at=NOW, due_at=NOW),
+                HourlyAnswers(shop_id=shop, hour="2026-11-21T08", topic="x", result="stored", number=1, last_at=NOW),
             ]
         )
     return shop

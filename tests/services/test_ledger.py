@@ -57,6 +57,39 @@ def test_an_order_first_seen_at_its_end_gives_its_whole_life_in_order() -> None:
     assert [change.key for change in verdict.changes[3:5]] == ["refunded:r1", "refunded:r2"]
 
 
+def paid_at(verdict: ledger.Verdict) -> list[str | None]:
+    return [change.occurred_at for change in verdict.changes if change.kind == Kind.PAID]
+
+
+def test_an_old_order_first_seen_when_it_is_edited_counts_as_paid_when_it_was_placed() -> None:
+    edited = order(paid=True, updated_at="2026-05-01T09:00:00Z")
+    assert paid_at(ledger.see_order({}, edited, "h")) == ["2026-03-02T09:00:00Z"]
+    soon = order(paid=True, updated_at="2026-03-02T23:00:00Z")
+    assert paid_at(ledger.see_order({}, soon, "h")) == ["2026-03-02T23:00:00Z"]
+    assert paid_at(ledger.see_order({}, edited, "h", paid_at="2026-04-30T08:00:00Z")) == ["2026-04-30T08:00:00Z"]
+    assert paid_at(ledger.see_order({}, {**edited, "paid_at": "2026-04-02T09:00:00Z"}, "h")) == ["2026-04-02T09:00:00Z"]
+
+
+def test_an_old_order_whose_payment_was_seen_is_paid_then() -> None:
+    state: Facts = {}
+    ledger.see_order(state, order(updated_at="2026-03-02T10:00:00Z"), "a")
+    verdict = ledger.see_order(state, order(paid=True, updated_at="2026-05-01T09:00:00Z"), "b")
+    assert paid_at(verdict) == ["2026-05-01T09:00:00Z"]
+    later = ledger.see_order(
+        state, order(paid=True, updated_at="2026-05-01T09:00:00Z"), "b", paid_at="2026-05-01T08:59:59Z"
+    )
+    assert later.paid_at is None
+
+
+def test_a_guessed_payment_is_dated_once_by_whoever_knows_also_by_an_older_snapshot() -> None:
+    state: Facts = {}
+    ledger.see_order(state, order(paid=True, updated_at="2026-05-01T09:00:05Z"), "a")
+    told = order(paid=True, updated_at="2026-05-01T09:00:00Z")
+    verdict = ledger.see_order(state, told, "b", paid_at="2026-05-01T09:00:00Z")
+    assert (verdict.changes, verdict.paid_at) == ([], "2026-05-01T09:00:00Z")
+    assert ledger.see_order(state, told, "b", paid_at="2026-05-01T09:00:00Z").paid_at is None
+
+
 def test_an_older_snapshot_changes_nothing() -> None:
     state: Facts = {}
     ledger.see_order(state, order(paid=True, updated_at="2026-03-02T10:00:00Z"), "b")

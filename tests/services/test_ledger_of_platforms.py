@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.services import ledger
-from app.services.account import _told
+from app.services.page import told
 from app.simulators.shopify_shop import ShopifyShop
 from app.simulators.story import OrderStory, Story, Webhook, expected
 from app.simulators.woocommerce_shop import WooCommerceShop
@@ -47,7 +47,7 @@ class Book:
                     digest = hashlib.sha256(webhook.body).hexdigest()
                     self.changes += ledger.see_order(self.state, facts(order), digest, restored=restored).changes
                 case RefundSeen() as seen:
-                    self.changes += ledger.see_refund(self.state, _told(seen)).changes
+                    self.changes += ledger.see_refund(self.state, told(seen)).changes
         return self
 
     def keys(self, *kinds: Kind) -> Counter[str]:

@@ -8,7 +8,8 @@ from sqlalchemy import select, update
 
 from app.models import ConnectionState, Delivery, Destination, Event, Ledger, Shop, Webhook
 from app.services import overview
-from app.services.overview import Cause, Row
+from app.services.causes import Cause
+from app.services.overview import Row
 from tests.bodies import woocommerce_order
 from tests.rig import Rig
 from tests.visitor import connect
@@ -101,15 +102,17 @@ def test_the_longest_wait_is_that_of_the_oldest_delivery_that_is_still_to_go(rig
 
 def test_the_lag_is_what_is_usual_and_never_less_than_nothing(rig: Rig) -> None:
     shop = rig.shop("woocommerce")
-    sold(rig, shop, 1, 2)
+    sold(rig, shop, 1, 2, 3)
     at = datetime(2026, 11, 21, 8, tzinfo=UTC)
     with rig.db.write() as session:
-        rows = session.scalars(select(Event).where(Event.state == "understood")).all()
-        for row, seconds in zip(rows, (-5, 7, 7, 4000), strict=True):
+        rows = session.scalars(select(Event).where(Event.state == "understood").order_by(Event.id)).all()
+        for row, seconds in zip(rows, (-5, 7, 7, 4000, 9, 9), strict=True):  # two of each webhook
             row.occurred_at, row.received_at = at, at + timedelta(seconds=seconds)
     assert look(rig, shop).lag == timedelta(seconds=7)
     change(rig, Event, received_at=at - timedelta(seconds=5))
     assert look(rig, shop).lag == timedelta()
+    change(rig, Webhook, dedup_key="reconcile:" + Webhook.dedup_key)
+    assert look(rig, shop).lag is None
 
 
 def test_what_is_wrong_is_told_gravest_first_with_its_cause(rig: Rig) -> None:

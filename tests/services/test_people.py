@@ -171,6 +171,17 @@ def test_who_is_removed_sees_the_shop_no_more_and_others_as_before(database: Dat
     assert emails(database, shop) == (["anna@shop.example"], [])
 
 
+def test_who_is_removed_does_not_come_back_by_an_invitation_from_before(database: Database, shop: int) -> None:
+    """They were invited, and came by connecting the store themselves."""
+    add(database, shop, "anna@shop.example")
+    token = invite(database, shop, BERT, datetime.now(UTC))
+    bert = add(database, shop, BERT)
+    with database.write() as session:
+        people.remove(session, shop, bert, "account:1")
+    with pytest.raises(Wrong), database.write() as session:
+        sign_in.use_link(session, token, datetime.now(UTC))
+
+
 def test_the_last_person_stays(database: Database, shop: int) -> None:
     anna = add(database, shop, "anna@shop.example")
     with pytest.raises(Wrong, match="the last person"), database.write() as session:

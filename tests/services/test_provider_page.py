@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet, MultiFernet
-from sqlalchemy import select, text, update
+from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
 from app.models import AuditEntry, Delivery, Destination, Mode, Shop
 from app.providers.registry import PROVIDERS
-from app.services import configure, provider_changes, provider_page
+from app.services import configure, own_mappings, provider_changes, provider_page
 from app.services.provider_changes import Stale
 from app.services.provider_page import Card, Finding
 from app.services.route import Router
@@ -392,9 +392,7 @@ def test_the_list_before_going_live_looks_at_the_last_real_orders(rig: Rig, shop
 
 def test_what_no_payload_can_be_made_of_is_told_before_it_would_wait(rig: Rig, shop: int) -> None:
     rig.set(shop, "sprii", api_key="k" * 20)
-    with rig.db.write() as session:
-        own = '[[rules]]\nname = "order"\n[rules.fields.items]\noff = true\n'
-        configure.set_mapping(session, session.get_one(Shop, shop), PROVIDERS["sprii"], own, source="own.toml")
+    rig.map(shop, "sprii", '[[rules]]\nname = "order"\n[rules.fields.items]\noff = true\n')
     rig.woocommerce(shop, "order.updated", woocommerce_order(1))
     rig.account()
     found = ready(rig, shop, "sprii")
@@ -405,9 +403,7 @@ def test_what_no_payload_can_be_made_of_is_told_before_it_would_wait(rig: Rig, s
 def test_a_mapping_that_cannot_be_used_is_told_and_breaks_no_page(rig: Rig, shop: int) -> None:
     rig.set(shop, "sprii", api_key="k" * 20)
     with rig.db.write() as session:
-        row = session.get_one(Shop, shop)
-        configure.reset_mapping(session, row, PROVIDERS["sprii"])
-        session.execute(text("UPDATE mapping_versions SET text = 'rules = 5'"))
+        own_mappings.keep(session, session.get_one(Shop, shop), PROVIDERS["sprii"], "rules = 5", after=0)
     assert "your mapping" in str(ready(rig, shop, "sprii").broken)
 
 

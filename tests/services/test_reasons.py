@@ -20,7 +20,9 @@ def reasons_in_code() -> set[str]:
     for path in sorted((ROOT / "app" / "services").glob("*.py")):
         text = path.read_text()
         found |= set(re.findall(r'Skip\("(\w+)"\)', text))
-        found |= set(re.findall(r'^(?:NOT_CANCELLED|NOTHING_TO_REVERSE|BEFORE_START) = "(\w+)"', text, re.MULTILINE))
+        found |= set(
+            re.findall(r'^(?:ALREADY_SENT|NOT_CANCELLED|NOTHING_TO_REVERSE|BEFORE_START) = "(\w+)"', text, re.MULTILINE)
+        )
     return found
 
 

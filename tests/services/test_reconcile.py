@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,17 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
+from app import factory
 from app.db import Database
 from app.models import Connection, ConnectionState, Shop, Webhook
-from app.services import show
+from app.services import progress, reconcile, show
+from app.services.account import Accountant
+from app.services.agreement import Source
+from app.services.connections import EVERY
 from app.services.errors import Failed, NotFound
 from app.services.packing import decompress
-from app.services.reconcile import EVERY, due
+from app.services.reconcile import Reconciler
+from app.services.walk_start import due
 from app.simulators.woocommerce_platform import WooCommercePlatform
 from connectors.base import Fetched
 from connectors.errors import Unreadable
@@ -176,6 +182,30 @@ def test_a_walk_that_was_begun_later_by_hand_does_not_hide_the_gap_before_it(sto
     assert ("order.placed", str(early)) in store.kinds()
 
 
+def test_an_order_dated_into_the_future_does_not_hide_what_changes_before_then(store: Connected) -> None:
+    store.platform.place_order()
+    now, store.clock.now = store.clock.now, store.clock.now + timedelta(minutes=10)  # the store's clock runs ahead
+    store.platform.place_order()
+    store.clock.now = now
+    store.run()
+    assert store.connection().reconciled_to == now
+    store.clock.tick(300)
+    missed = store.platform.place_order()
+    store.run()
+    assert ("order.placed", str(missed)) in store.kinds()
+
+
+def test_what_lies_in_the_trash_does_not_hide_what_changed_before_it(rig: Rig) -> None:
+    """The trash is asked for last, and meanwhile orders change."""
+    shop = settle_shop(rig)
+    gone = Fetched(order_id="8", topic="order.deleted", body=b'{"id":8}', changed_at=NOON + timedelta(minutes=10))
+    reconciler(rig, pages([told("8")])).run(shop, now=NOON)
+    found = reconciler(rig, pages([told("7")], [gone])).run(shop, now=NOON + timedelta(hours=1))
+    assert (found["seen"], rig.events(state="understood")[-1]["kind"]) == (2, "order.deleted")
+    with rig.db.read() as session:
+        assert session.get_one(Connection, shop).reconciled_to == NOON
+
+
 # --- what cannot be explained -----------------------------------------------------------------------------------------
 
 
@@ -323,10 +353,62 @@ def test_a_store_that_cannot_be_asked_is_asked_again_and_the_others_are_not_kept
         assert session.get_one(Shop, shop).removed_at is None
 
 
-def test_a_shop_that_was_left_is_never_due(store: Connected) -> None:
+def test_why_orders_cannot_be_compared_is_shown_until_they_can(
+    store: Connected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shown() -> str | None:
+        with store.rig.db.read() as session:
+            return progress.trouble_of(session, session.get_one(Shop, store.shop))
+
+    with monkeypatch.context() as slow:
+        slow.setattr(reconcile, "LONGEST", 0.0)
+        with closing(factory.create_shopify(store.rig.config)) as shopify:
+            asks = factory.create_reconciler(store.rig.parts, shopify)
+            assert asks.run_due(store.clock.now) == 0
+    assert (shown() or "").startswith("The store is so slow, or has so many changed orders,")
+    assert store.connection().reconciled_to is None
+    store.run()
+    assert shown() is None
+
+
+def test_a_slow_store_keeps_no_other_waiting(rig: Rig) -> None:
+    slow, quick = settle_shop(rig), rig.shop("woocommerce", "https://quick.example")
+    connect(rig, quick, {}, reconcile_at=NOON + timedelta(seconds=1))
+    ended, told_quickly = threading.Event(), threading.Event()
+
+    def fetch(shop: int) -> Generator[list[Fetched], None, None]:
+        if shop == slow:
+            ended.wait(10)
+        yield []
+        if shop == quick:
+            told_quickly.set()
+
+    def source(shop: Shop, _connection: Connection) -> Source:
+        return Source(fetch=lambda _: fetch(shop.id), whole=True, overlap=timedelta(minutes=2))
+
+    asks = Reconciler(rig.db, Accountant(rig.db, rig.parts.router), source)
+    threads = [threading.Thread(target=asks.run_due, args=(NOON + timedelta(minutes=1),)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    found = told_quickly.wait(5)
+    ended.set()
+    for thread in threads:
+        thread.join()
+    assert found
+
+
+def test_a_shop_that_was_left_or_removed_is_never_due(store: Connected) -> None:
+    later = datetime(2030, 1, 1, tzinfo=UTC)
+    with store.rig.db.read() as session:
+        assert due(session, later) == [store.shop]
     store.change(state=ConnectionState.ENDED)
     with store.rig.db.read() as session:
-        assert due(session, datetime(2030, 1, 1, tzinfo=UTC)) == []
+        assert due(session, later) == []
+    store.change(state=ConnectionState.CONNECTED)
+    with store.rig.db.write() as session:
+        session.execute(update(Shop).values(removed_at=NOON))
+    with store.rig.db.read() as session:
+        assert due(session, later) == []
 
 
 # --- by hand ----------------------------------------------------------------------------------------------------------

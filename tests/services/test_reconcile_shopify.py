@@ -231,6 +231,7 @@ def test_an_order_that_was_hidden_is_asked_for_again_once_the_rights_are_granted
     body = hide_one(shop)
     shop.run()
     shop.platform.state.clock = lambda: time.time() + 7200
+    shop.now += timedelta(hours=3)
     later = shop.platform.place_order(DOMAIN, quiet=True)
     shop.run()
     assert [order for order, _ in shop.parked()] == [str(body["id"]), str(later["id"])]

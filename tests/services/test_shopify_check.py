@@ -21,7 +21,7 @@ from connectors.shopify.subscriptions import APP_TOPICS, COMPLIANCE_TOPICS, SCOP
 from tests.shopify_store import DOMAIN, PUBLIC, Store
 
 URI = f"{PUBLIC}/webhooks/shopify"
-NONE_YET = "Declared in shopify.app.toml. None was received yet."
+NONE_YET = "Declared in shopify.app.toml."
 BUYER: dict[str, Any] = {
     "email": "anna@shop.example",
     "phone": "+4512345678",
@@ -94,7 +94,7 @@ def test_a_missing_scope_says_which_topics_it_keeps_away(store: Store) -> None:
         "state": "missing",
         "owner": "app",
         "why": "Declared in shopify.app.toml. The store has not granted the right read_fulfillments, so nothing"
-        " arrives. None was received yet.",
+        " arrives.",
         "last_event_at": None,
     }
     connection = store.connection()
@@ -170,13 +170,37 @@ def test_a_twin_of_an_apps_topic_is_removed_and_a_foreign_one_stays(store: Store
     assert "orders/edited" not in check(store)["topics"]
 
 
+def test_after_our_address_changed_ours_are_made_anew_and_the_old_ones_removed(store: Store) -> None:
+    old = "https://old.example/webhooks/shopify"
+    want(store, "orders/edited")
+    subscribe(store, "orders/edited", old)
+    subscribe(store, "orders/paid", old)
+    kept = [("orders/edited", old + "/else"), ("orders/paid", "https://old.example/hooks")]
+    for each in kept:
+        subscribe(store, *each)
+    topics = check(store)["topics"]
+    assert own(store) == sorted([("orders/edited", URI), *kept])
+    assert topics["orders/edited"]["why"].startswith("Made in this shop. A second subscription")
+    assert check(store)["topics"]["orders/edited"]["state"] == "ok"
+    assert own(store) == sorted([("orders/edited", URI), *kept])
+
+
+def test_an_old_one_stays_where_no_new_one_can_be_made(store: Store) -> None:
+    old = "https://old.example/webhooks/shopify"
+    want(store, "orders/edited")
+    subscribe(store, "orders/edited", old)
+    store.platform.approve(DOMAIN, 0)
+    assert check(store)["topics"]["orders/edited"]["state"] == "refused"
+    assert own(store) == [("orders/edited", old)]
+
+
 def test_what_a_merchant_switched_on_is_made_once_and_made_again(store: Store) -> None:
     want(store, "orders/edited", "products/update", "orders/create")
     for _ in range(2):
         assert check(store)["topics"]["orders/edited"] == {
             "state": "ok",
             "owner": "shop",
-            "why": "Made in this shop. None was received yet.",
+            "why": "Made in this shop.",
             "last_event_at": None,
         }
         assert own(store) == [("orders/edited", URI)]
@@ -241,7 +265,7 @@ def test_what_arrived_is_told_and_remembered(store: Store, monkeypatch: pytest.M
     arrived(store, "orders/create", "2026-10", at)
     arrived(store, "orders/paid", "2026-04", at)
     topics = check(store)["topics"]
-    assert topics["orders/create"]["why"] == "Declared in shopify.app.toml. Last received 2026-11-20T10:00:00+00:00."
+    assert topics["orders/create"]["why"] == "Declared in shopify.app.toml."
     assert topics["orders/paid"]["why"].endswith("Its version is 2026-04, ours is 2026-10.")
     with store.db.begin() as connection:
         connection.execute(text("DELETE FROM webhooks"))

@@ -15,11 +15,12 @@ from sqlalchemy.orm import ORMExecuteState, Session
 from app.db import Database
 from app.models import Connection, ConnectionState, Destination, Mode, Shop
 from app.services import configure, shopify_install, upkeep
+from app.services.connections import BEFORE_INSTALL
 from app.services.erase_shop import erase_shop
 from app.services.errors import Failed
 from app.services.shopify_install import Stale, scopes_changed, uninstalled
 from app.services.shopify_troubles import ANOTHER_DOMAIN, FORBIDDEN, REMOVED, REOPEN, WRONG_CLIENT
-from tests.shopify_store import DOMAIN, NUMBER, Store
+from tests.shopify_store import DOMAIN, NUMBER, Store, enter
 
 STAFF = "shopify:87000000001"
 ASKED_FOR = ["read_customers", "read_fulfillments", "read_orders", "read_products"]
@@ -169,7 +170,7 @@ def test_an_id_token_too_old_for_an_exchange_is_to_be_brought_anew(store: Store)
     store.platform.install(DOMAIN)
     identity = store.shopify.identify(store.platform.id_token(DOMAIN, age=8, exp=store.now().timestamp() - 8))
     with pytest.raises(Stale):
-        store.installer.open(identity)
+        enter(store.installer, identity)
 
 
 def test_an_app_that_is_not_installed_cannot_be_connected(store: Store) -> None:
@@ -263,7 +264,7 @@ def test_news_of_a_removal_after_which_staff_opened_the_app_ends_the_old_tokens_
     triggered_at = store.now()
     store.platform.reinstall(DOMAIN)
     later = replace(store.identity(), issued_at=triggered_at + timedelta(seconds=1))
-    assert store.installer.open(later) == shop  # nothing tells yet that the tokens are dead
+    assert enter(store.installer, later) == shop  # nothing tells yet that the tokens are dead
     assert remove(store, triggered_at) is True
     connection = store.connection()
     assert (connection.state, connection.trouble, connection.secrets) == (ConnectionState.REOPEN, REOPEN, None)
@@ -393,7 +394,7 @@ def test_what_was_never_walked_through_is_still_to_be_seen_after_another_install
         store.set(state=ConnectionState.REOPEN)
         store.open()
     assert store.connection().installed_at > first + timedelta(days=2)
-    assert store.connection().reconciled_to == first
+    assert store.connection().reconciled_to == first - BEFORE_INSTALL
 
 
 def test_how_far_a_store_was_seen_stays_after_another_install(store: Store) -> None:
@@ -419,7 +420,8 @@ def test_changed_scopes_are_noted_and_checked_soon(store: Store) -> None:
     changed = store.change(lambda session, shop: scopes_changed(session, shop, ["write_orders", "read_x"], at))
     assert changed is True
     connection = store.connection()
-    assert (connection.scopes, connection.check_at) == (["read_x", "write_orders"], at)
+    assert connection.scopes == ["read_x", "write_orders"]
+    assert connection.check_at == connection.reconcile_at == at  # what was hidden can be seen now
     assert store.audit()[-1] == (
         "shopify",
         "change scopes",

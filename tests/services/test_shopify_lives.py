@@ -6,11 +6,11 @@ away, no order lost or told twice, and no shop that cannot be installed again.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -30,12 +30,11 @@ from sqlalchemy import select, update
 
 from app import factory
 from app.config import read_config
-from app.db import Database
 from app.models import Connection, ConnectionState, Shop
 from app.services import receive, shopify_tokens
 from app.services.chores import Chores
 from app.services.errors import Failed, NotFound
-from app.services.order_sources import OrderSources
+from app.services.order_sources import of_shopify
 from app.services.reconcile import Reconciler
 from app.services.shopify_check import Checker
 from app.services.shopify_client import Identity, ShopifyClient
@@ -51,8 +50,9 @@ from app.simulators.shopify_webhooks import Delivery
 from connectors.shopify.admin import AdminError
 from connectors.shopify.oauth import Grant
 from connectors.shopify.subscriptions import APP_TOPICS, SCOPES
+from tests.databases import Databases, settings
 from tests.services.lives import FACTOR, Books, Clock, Mortal, deaths, failing, profile, together
-from tests.shopify_store import CLIENT_ID, PUBLIC, TOML
+from tests.shopify_store import CLIENT_ID, PUBLIC, TOML, enter
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -116,7 +116,7 @@ class Bought:
 class World:
     """Shopify, two shops, and Tillwire with its database; what was sold."""
 
-    def __init__(self, folder: Path, template: Path, providers: ProvidersServer) -> None:
+    def __init__(self, folder: Path, database_url: str, providers: ProvidersServer) -> None:
         folder.mkdir()
         self.clock = Clock()
         self._server = Server(self._serve)
@@ -127,7 +127,7 @@ class World:
             "LIMIT_FACTOR": str(int(FACTOR)),
             "SHOPIFY_API_KEY": CLIENT_ID,
             "SHOPIFY_API_SECRET": self._secret,
-            "DATABASE_URL": f"sqlite:///{shutil.copy(template, folder / 'tillwire.db')}",
+            **settings(database_url),
             "SPRII_API_URL": providers.base("sprii"),
         }
         self._config = read_config(environment, var=folder / "var")
@@ -169,9 +169,9 @@ class World:
         # A process waits for another at its own pace: where there is none, in steps of the clock.
         self.tokens = Tokens(self.db, vault, self.shopify, clock=clock, sleep=lambda _: self.clock.tick(5))
         self.checker = Checker(self.db, self.tokens, self.shopify)
-        sources = OrderSources(self.tokens, factory.create_stores(self.parts))
+        sources = partial(of_shopify, self.tokens)
         self.reconciler = Reconciler(self.db, self.books.accountant, sources)
-        self.chores = Chores(self.db, vault)
+        self.chores = Chores(self.db, vault, installed=self.checker.installed)
         walk = Walk(self.db, self.shopify, self.installer)
         self.app.extensions.update(shopify=self.shopify, shopify_installer=self.installer, shopify_walk=walk)
 
@@ -185,6 +185,8 @@ class World:
         self.books.close()
         self.platform.close()
         self._server.close()
+        if self.parts.hints:
+            self.parts.hints.close()
         self.db.close()
 
     @contextmanager
@@ -225,7 +227,8 @@ class Lives(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.world = self.make()
+        self._open = ExitStack()
+        self.world = self.make(self._open)
         self.sold: list[Bought] = []
         self.foreign: dict[int, str] = {}  #: subscriptions that are not ours, and their shops
         self.keys: dict[int, tuple[str, datetime]] = {}  #: whose our numbers are
@@ -237,7 +240,7 @@ class Lives(RuleBasedStateMachine):
             if not failing():
                 self.heal()
         finally:
-            self.world.close()
+            self._open.close()
 
     # what happens in the shops
 
@@ -284,7 +287,7 @@ class Lives(RuleBasedStateMachine):
         self.world.platform.install(domain)
         self._tick()
         identities = [self.world.shopify.identify(self.world.platform.id_token(domain, user)) for user in (1, 2)]
-        found = together(*(lambda each=each: self.world.installer.open(each) for each in identities))
+        found = together(*(lambda each=each: enter(self.world.installer, each) for each in identities))
         assert found[0] == found[1] == self._id(domain), found
         self._furnish(domain)
 
@@ -638,14 +641,15 @@ def _of(delivery: Delivery) -> tuple[str, str]:
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Iterator[Callable[[], World]]:
-    template = tmp_path / "template.db"
-    with closing(Database(f"sqlite:///{template}")) as db:
-        db.migrate()
-        db.engine.dispose()
+def make(tmp_path: Path, databases: Databases) -> Iterator[Callable[[ExitStack], World]]:
     numbers = iter(range(1_000_000))
     with ProvidersServer(create_providers_app(limit_factor=FACTOR)) as providers:
-        yield lambda: World(tmp_path / str(next(numbers)), template, providers)
+
+        def new(stack: ExitStack) -> World:
+            url = stack.enter_context(databases.lend())
+            return stack.enter_context(closing(World(tmp_path / str(next(numbers)), url, providers)))
+
+        yield new
         assert providers.app.violations() == []
 
 

@@ -106,16 +106,19 @@ def test_a_wrong_client_secret_needs_attention_and_heals_by_itself(store: Store)
         store.tokens.token(shop)
     connection = store.connection()
     assert (connection.state, connection.trouble) == (ConnectionState.ATTENTION, WRONG_CLIENT)
+    assert connection.trouble_code == "wrong_client"
     assert connection.refreshing_until is None
     assert connection.secrets is not None
     store.platform.state.secrets = [SECRET]
+    store.set(trouble="as an older version of ours said it")
     assert store.tokens.token(shop) == store.secrets()["access_token"]
-    assert (store.connection().state, store.connection().trouble) == (ConnectionState.CONNECTED, None)
+    healed = store.connection()
+    assert (healed.state, healed.trouble, healed.trouble_code) == (ConnectionState.CONNECTED, None, None)
 
 
 def test_a_refresh_does_not_end_what_a_check_complained_of(store: Store) -> None:
     shop = store.installed()
-    store.set(state=ConnectionState.ATTENTION, trouble="a scope is missing")
+    store.set(state=ConnectionState.ATTENTION, trouble="a scope is missing", trouble_code="rights")
     store.expire()
     store.tokens.token(shop)
     assert (store.connection().state, store.connection().trouble) == (ConnectionState.ATTENTION, "a scope is missing")

@@ -17,6 +17,7 @@ from app.db import Database
 from app.models import ConnectAttempt, ConnectionState
 from app.services.errors import Failed, Wrong
 from app.services.shopify_walk import FORGED
+from connectors.shopify.oauth import Grant
 from tests.shopify_store import DOMAIN, PUBLIC, SECRET, Store
 
 Query = dict[str, list[str]]
@@ -141,6 +142,24 @@ def test_what_shopify_did_not_sign_is_refused_before_anything_is_used_up(store: 
 def test_a_code_that_shopify_does_not_take_connects_nothing(store: Store) -> None:
     state, address = store.walk.begin(DOMAIN, store.now())
     refused(store, sign(agree(store, address), code="made-up"), state)
+
+
+def test_tokens_of_an_install_that_was_faster_are_kept(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Staff open the app while the code is being redeemed: whatever came last from Shopify must not be overwritten."""
+    state, address = store.walk.begin(DOMAIN, store.now())
+    query = agree(store, address)
+    redeem = store.shopify.redeem
+
+    def slow(domain: str, code: str) -> Grant:
+        grant = redeem(domain, code)
+        store.open()
+        kept.update(store.secrets())
+        return grant
+
+    kept: dict[str, str] = {}
+    monkeypatch.setattr(store.shopify, "redeem", slow)
+    shop, _ = store.walk.finish(query, state, store.now())
+    assert (store.secrets(), store.connection(shop).generation) == (kept, 1)
 
 
 def test_a_walk_that_shopify_does_not_answer_can_be_walked_again(store: Store) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 
 from app.models import Connection, ConnectionState, Delivery, Destination, Event, Shop
 from app.providers.registry import PROVIDERS
-from app.services import configure, timeline, unsent
+from app.services import timeline, unsent
 from app.services.attempts import Plan
 from app.services.cover import HIDDEN
 from app.services.errors import NotFound
@@ -221,8 +221,7 @@ def test_no_rule_for_what_happened(rig: Rig, shop: int) -> None:
 
 
 def own(rig: Rig, shop: int, text: str) -> None:
-    with rig.db.write() as session:
-        configure.set_mapping(session, session.get_one(Shop, shop), PROVIDERS["gameball"], text, source="test")
+    rig.map(shop, "gameball", text)
 
 
 def test_on_hold_or_unusable_says_why(rig: Rig, shop: int) -> None:
@@ -234,6 +233,9 @@ def test_on_hold_or_unusable_says_why(rig: Rig, shop: int) -> None:
     with rig.db.read() as session:
         reason = session.scalar(select(Destination.held))
     assert why(rig, shop) == ((None, unsent.ON_HOLD.format(reason=reason)),)
+    with rig.db.write() as session:
+        session.execute(update(Destination).values(held=None))
+    assert why(rig, shop) == ((None, unsent.CATCHING_UP),)
     with rig.db.write() as session:
         session.execute(update(Destination).values(missed_from=None))
     assert why(rig, shop) == ((None, unsent.UNUSABLE.format(reason=reason)),)

@@ -14,9 +14,9 @@ import requests
 from sqlalchemy import update
 
 from app.models import AuditEntry, Connection, Endpoint, LinkKey, Shop, Webhook
-from app.services import woocommerce_hooks
+from app.services import configure, woocommerce_hooks
 from app.services.errors import Failed, NotFound
-from app.services.stores import open_store
+from app.services.stores import Stores, open_store
 from app.services.woocommerce_check import LEASE, check
 from app.services.woocommerce_disconnect import disconnect, end_due
 from app.services.woocommerce_prove import by_hand
@@ -35,8 +35,8 @@ REVOKE = (
 
 
 @pytest.fixture
-def walks(tmp_path: Path) -> Iterator[Walks]:
-    with Walks(tmp_path) as walks:
+def walks(tmp_path: Path, database_url: str) -> Iterator[Walks]:
+    with Walks(tmp_path, database_url) as walks:
         yield walks
 
 
@@ -181,6 +181,74 @@ def test_a_webhook_with_an_empty_topic_is_made_anew(walks: Walks, shop: int) -> 
     hook_of(walks, "order.updated").topic = ""
     check(walks.stores, shop, NOW + HOUR)
     assert sound(walks, shop)
+
+
+# --- another address of ours ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def moved(walks: Walks) -> Stores:
+    """This server under another name."""
+    return replace(walks.stores, public_url=walks.config.public_url.replace("127.0.0.1", "localhost"))
+
+
+def test_webhooks_at_an_old_address_of_ours_are_made_anew_at_the_new_one(
+    walks: Walks, shop: int, moved: Stores
+) -> None:
+    old = {each[2] for each in walks.hooks()}
+    foreign = walks.store.add_webhook("order.updated", f"{walks.config.public_url}/webhooks/woocommerce/x", "secret")
+    report = check(moved, shop, NOW + HOUR)
+    hooks = {each[2] for each in walks.hooks()} - {foreign.delivery_url}
+    assert hooks == {f"{moved.public_url}/webhooks/woocommerce/{each.token}" for each in walks.living(shop).values()}
+    assert (len(hooks), hooks & old, states(report)) == (
+        4,
+        set(),
+        {**dict.fromkeys(TOPICS, "active"), "cart.updated": "not offered"},
+    )
+    assert walks.connection(shop).reconcile_at == NOW + HOUR
+
+
+def test_a_webhook_that_is_paused_at_an_old_address_stays_until_it_is_set_active(
+    walks: Walks, shop: int, moved: Stores
+) -> None:
+    paused = hook_of(walks, "order.updated")
+    walks.store.pause(paused.id)
+    assert states(check(moved, shop, NOW + HOUR))["order.updated"] == "paused"
+    assert hook_of(walks, "order.updated").id == paused.id
+    paused.status = "active"
+    assert states(check(moved, shop, NOW + 2 * HOUR))["order.updated"] == "active"
+    assert hook_of(walks, "order.updated").delivery_url.startswith(moved.public_url)
+
+
+def test_a_webhook_that_somebody_entered_under_another_name_of_ours_is_left(
+    walks: Walks, shop: int, moved: Stores
+) -> None:
+    with walks.db.write() as session:
+        path, secret = configure.add_endpoint(session, walks.vault, walks.shop(shop), "action.woocommerce_refund", None)
+    walks.store.add_webhook("action.woocommerce_refund", f"https://old.example{path}", secret)
+    check(moved, shop, NOW + HOUR)
+    assert [hook.topic for hook in walks.store.webhooks()].count("action.woocommerce_refund") == 1
+
+
+@pytest.mark.parametrize("address", ["http://localhost:1", ""])
+def test_a_disconnect_deletes_webhooks_at_an_old_address_too(walks: Walks, shop: int, address: str) -> None:
+    told = disconnect(replace(walks.stores, public_url=address), shop, "account:1", NOW + HOUR)
+    assert (walks.hooks(), "Its webhooks to Tillwire are deleted." in told.text) == ([], True)
+
+
+def test_a_plugin_is_given_a_key_for_our_new_address(walks: Walks, shop: int, moved: Stores) -> None:
+    walks.store.plugin = True
+    before = check(walks.stores, shop, NOW + HOUR)["link_key"]
+    after = check(moved, shop, NOW + 2 * HOUR)["link_key"]
+    assert (walks.store.link.key["kid"], walks.store.link.key["aud"]) == (after, moved.public_url)
+    assert before != after
+
+
+def test_a_host_that_lets_nobody_delete_keeps_nothing_else_from_being_mended(walks: Walks, shop: int) -> None:
+    hook_of(walks, "order.updated").status = "disabled"
+    walks.store.set_faults([{"path": "/wc/v3/webhooks/", "kind": "403", "status": 403, "body": "<html>"}])
+    report = check(walks.stores, shop, NOW + HOUR)
+    assert (states(report)["order.updated"], walks.connection(shop).state) == ("active", "connected")
 
 
 def test_more_than_a_page_of_webhooks_is_read(walks: Walks, shop: int) -> None:
@@ -364,6 +432,13 @@ def test_a_firewall_that_answers_for_the_store_needs_attention(walks: Walks, sho
     assert walks.connection(shop).state == "attention"
 
 
+def test_a_store_that_moved_says_where_to_look(walks: Walks, shop: int) -> None:
+    walks.store.set_faults([{"path": "/wp-json", "kind": "301", "status": 301, "body": "moved"}])
+    report = check(walks.stores, shop, NOW + HOUR)
+    assert report["why"].startswith("Your store sends visitors on to another address.")
+    assert walks.connection(shop).state == "attention"
+
+
 # --- the plugin -------------------------------------------------------------------------------------------------------
 
 
@@ -483,6 +558,13 @@ def test_keys_that_nothing_opens_do_not_keep_a_store_from_leaving(walks: Walks, 
     told = disconnect(walks.stores, shop, "account:1", NOW + HOUR)
     assert "Your store did not let Tillwire delete its webhooks." in told.text
     assert (walks.connection(shop).state, walks.connection(shop).secrets) == ("ended", None)
+
+
+def test_keys_that_nothing_opens_are_told_by_the_check(walks: Walks, shop: int) -> None:
+    with walks.db.write() as session:
+        session.execute(update(Connection).values(secrets="sealed with a key that is gone"))
+    with pytest.raises(Failed, match="opens with none of ENCRYPTION_KEYS"):
+        check(walks.stores, shop, NOW + HOUR)
 
 
 def test_only_a_connected_woocommerce_store_can_be_disconnected(walks: Walks) -> None:

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import inspect, text, update
 
 from app.models import AuditEntry, ConnectAttempt, Connection, Endpoint, Membership, Shop
 from app.providers import wire
 from app.services import woocommerce_prove
+from app.services.connections import BEFORE_INSTALL
 from app.services.errors import Failed, NotFound, Wrong
 from app.services.stores import Stores, address_of, found_at
 from app.services.woocommerce_connect import begin, come_back, look, take_keys
 from app.services.woocommerce_prove import by_hand, prove, prove_due
+from connectors.woocommerce.answers import StoreUnavailable
+from connectors.woocommerce.client import Store
+from tests.databases import Databases
 from tests.walks import NOW, Walks, state_of
 
 LATER = NOW + timedelta(minutes=5)
@@ -32,16 +38,15 @@ Make = Callable[..., Walks]
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Iterator[Make]:
-    made: list[Walks] = []
+def make(tmp_path: Path, databases: Databases) -> Iterator[Make]:
+    numbers = itertools.count()
+    with ExitStack() as stack:
 
-    def new(**habits: Any) -> Walks:
-        made.append(Walks(tmp_path / str(len(made)), **habits))
-        return made[-1]
+        def new(**habits: Any) -> Walks:
+            url = stack.enter_context(databases.lend())
+            return stack.enter_context(Walks(tmp_path / str(next(numbers)), url, **habits))
 
-    yield new
-    for each in made:
-        each.__exit__()
+        yield new
 
 
 @pytest.fixture
@@ -267,9 +272,8 @@ def test_keys_that_nothing_opens_do_not_keep_the_others_waiting(make: Make) -> N
     assert [each.shop_id for each in walks.rows(ConnectAttempt)] == [None, 1]
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
-def test_two_that_prove_at_once_connect_once(tmp_path: Path, kind: str, request: pytest.FixtureRequest) -> None:
-    with Walks(tmp_path, database_url=request.getfixturevalue(f"{kind}_url")) as walks:
+def test_two_that_prove_at_once_connect_once(tmp_path: Path, either_url: str) -> None:
+    with Walks(tmp_path, either_url) as walks:
         walks.approved()
         begun = threading.Barrier(4)
 
@@ -287,11 +291,8 @@ def test_two_that_prove_at_once_connect_once(tmp_path: Path, kind: str, request:
         assert (len(walks.store.webhooks()), len(walks.rows(Endpoint))) == (4, 4)
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
-def test_two_accounts_that_connect_one_new_store_at_once_both_gain_it(
-    tmp_path: Path, kind: str, request: pytest.FixtureRequest
-) -> None:
-    with Walks(tmp_path, database_url=request.getfixturevalue(f"{kind}_url")) as walks:
+def test_two_accounts_that_connect_one_new_store_at_once_both_gain_it(tmp_path: Path, either_url: str) -> None:
+    with Walks(tmp_path, either_url) as walks:
         accounts = [walks.account, walks.new_account("bob@shop.example")]
         for account in accounts:
             walks.approved(account)
@@ -331,8 +332,17 @@ def test_a_process_that_died_after_the_proof_leaves_a_store_whose_webhooks_are_m
     monkeypatch.setattr(woocommerce_prove, "check", lambda *_: None)
     shop = walks.connect()
     connection = walks.connection(shop)
-    assert (connection.state, connection.check_at) == ("connected", NOW + timedelta(minutes=2))
+    known = (connection.state, connection.check_at, connection.reconcile_at)
+    assert known == ("connected", NOW + timedelta(minutes=2), NOW)
     assert walks.hooks() == []
+
+
+def test_a_store_that_lets_nobody_make_webhooks_is_asked_for_its_orders_all_the_same(walks: Walks) -> None:
+    refusal = {"code": "rest_invalid_param", "message": "", "data": {"status": 400}}
+    fault = {"path": "/wc/v3/webhooks", "contains": "delivery_url", "kind": "400", "status": 400, "body": refusal}
+    walks.store.set_faults([fault])
+    shop = walks.connect()
+    assert (walks.hooks(), walks.connection(shop).reconcile_at) == ([], NOW)
 
 
 def test_a_store_that_does_not_answer_is_asked_again_for_a_day(walks: Walks) -> None:
@@ -347,6 +357,35 @@ def test_a_store_that_does_not_answer_is_asked_again_for_a_day(walks: Walks) -> 
         "Tillwire could not reach your store from the internet. Check the address, and that the store is online and"
         " not on a private network; then try again. Nothing was changed."
     )
+
+
+def test_a_store_that_does_not_answer_is_asked_less_often_the_longer_it_lasts(walks: Walks) -> None:
+    walks.approved()
+    walks.store.set_faults([{"path": "/wp-json", "kind": "drop_before"}])
+    asked = []
+    for minute in range(2, 300):
+        if prove_due(walks.stores, NOW + timedelta(minutes=minute)):
+            asked.append(minute)
+    assert asked == [2, 4, 8, 16, 32, 64, 124, 184, 244]
+    walks.store.set_faults([])
+    assert prove_due(walks.stores, NOW + timedelta(minutes=304)) == 1
+    assert walks.connection(1).state == "connected"
+
+
+def test_keys_whose_proof_meets_a_bug_do_not_keep_the_others_waiting(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    walks = make()
+    walks.approved(now=NOW - timedelta(minutes=5))
+    walks.approved(walks.new_account("bob@shop.example"))
+    real = woocommerce_prove.prove
+
+    def broken(stores: Stores, attempt_id: int, now: datetime) -> int | None:
+        return real(stores, attempt_id, now) if attempt_id == 2 else 1 // 0
+
+    monkeypatch.setattr(woocommerce_prove, "prove", broken)
+    assert (prove_due(walks.stores, LATER), prove_due(walks.stores, LATER)) == (2, 0)
+    assert [each.shop_id for each in walks.rows(ConnectAttempt)] == [None, 1]
 
 
 def test_attempts_are_forgotten_in_the_end(walks: Walks) -> None:
@@ -583,6 +622,69 @@ def test_a_key_that_may_only_read_connects_and_says_what_is_missing(walks: Walks
     )
 
 
+# --- another address of the store -------------------------------------------------------------------------------------
+
+
+def moves(walks: Walks) -> str:
+    """The store gets another name, and sends everybody on from the old one; its new address."""
+    home = walks.store.url.replace("127.0.0.1", "localhost")
+    walks.store.books.home, walks.store.canonical_host = home, "localhost"
+    return home
+
+
+def again(walks: Walks, address: str, account: int | None = None) -> int:
+    key = walks.store.make_key()
+    account = walks.account if account is None else account
+    return by_hand(walks.stores, account, address, key.consumer_key, key.consumer_secret, LATER)
+
+
+def test_a_store_that_moved_stays_the_shop_that_it_was(walks: Walks) -> None:
+    shop = walks.connect()
+    address = moves(walks)
+    assert again(walks, address) == shop
+    moved = walks.shop(shop)
+    assert (moved.url, moved.domain) == (address, address.removeprefix("http://"))
+    assert walks.hooks() == [(topic, "active", walks.url(walks.living(shop)[topic])) for topic in TOPICS]
+    assert len(walks.rows(Shop)) == 1
+
+
+def test_a_store_that_does_not_say_what_it_was_is_asked_again(walks: Walks, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop = walks.connect()
+    address = moves(walks)
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "webhooks", _unanswered)
+        with pytest.raises(Wrong, match=r"could not reach your store .* Nothing was changed\."):
+            again(walks, address)
+    assert (len(walks.rows(Shop)), again(walks, address)) == (1, shop)
+
+
+def _unanswered(*_: object) -> None:
+    raise StoreUnavailable("webhooks: ReadTimeout")
+
+
+def test_a_copy_of_a_store_is_a_shop_of_its_own(walks: Walks, make: Make) -> None:
+    shop, copy = walks.connect(), make().store
+    for hook in walks.store.webhooks():  # as they are copied with the database
+        copy.add_webhook(hook.topic, hook.delivery_url, hook.secret)
+    key = copy.make_key()
+    other = by_hand(walks.stores, walks.account, copy.url, key.consumer_key, key.consumer_secret, LATER)
+    assert (other == shop, walks.shop(shop).url, walks.shop(other).url) == (False, walks.store.url, copy.url)
+
+
+def test_who_may_not_see_a_shop_does_not_move_it(walks: Walks) -> None:
+    shop = walks.connect()
+    address = moves(walks)
+    other = again(walks, address, walks.new_account("bob@shop.example"))
+    assert (other == shop, walks.shop(shop).url) == (False, walks.store.url)
+
+
+def test_a_shop_does_not_move_to_where_another_one_is(walks: Walks) -> None:
+    shop = walks.connect()
+    address = moves(walks)
+    other = again(walks, address, walks.new_account("bob@shop.example"))
+    assert (again(walks, address), walks.shop(shop).url) == (other, walks.store.url)
+
+
 # --- what is kept -----------------------------------------------------------------------------------------------------
 
 
@@ -591,7 +693,7 @@ def test_what_was_never_walked_through_is_still_to_be_seen_after_another_connect
     assert walks.connection(shop).reconciled_to is None
     for _ in range(2):
         walks.connect(now=LATER)
-    assert (walks.connection(shop).installed_at, walks.connection(shop).reconciled_to) == (LATER, NOW)
+    assert (walks.connection(shop).installed_at, walks.connection(shop).reconciled_to) == (LATER, NOW - BEFORE_INSTALL)
     seen = NOW + timedelta(days=1)
     with walks.db.write() as session:
         session.execute(update(Connection).values(reconciled_to=seen))
@@ -612,5 +714,5 @@ def test_no_key_and_no_state_stand_in_the_database_in_clear(walks: Walks) -> Non
 
 def _dump(walks: Walks) -> str:
     with walks.db.read() as session:
-        tables = session.execute(text("SELECT name FROM sqlite_master WHERE type = 'table'")).scalars().all()
+        tables = inspect(session.connection()).get_table_names()
         return "\n".join(str(row) for table in tables for row in session.execute(text(f"SELECT * FROM {table}")))

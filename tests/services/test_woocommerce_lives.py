@@ -7,6 +7,7 @@ given back, no order lost or told twice, and no store that cannot be connected a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -39,6 +40,7 @@ from app.simulators.providers import ProvidersServer, create_providers_app
 from app.simulators.wp_hooks import Hook
 from app.web import connect_woocommerce
 from connectors.woocommerce.hooks import ORDER_TOPICS
+from tests.databases import Databases
 from tests.services.lives import FACTOR, Books, Clock, Mortal, deaths, failing, profile, together
 from tests.walks import Walks, state_of
 
@@ -51,10 +53,10 @@ people = st.sampled_from([0, 0, 1])
 class World(Walks):
     """A store and Tillwire with its database; both live at one clock."""
 
-    def __init__(self, folder: Path, clock: Clock, providers: ProvidersServer) -> None:
+    def __init__(self, folder: Path, database_url: str, clock: Clock, providers: ProvidersServer) -> None:
         self.clock = clock
         self.outage = False  #: of ours, as far as the store's webhooks go
-        super().__init__(folder, clock=clock)
+        super().__init__(folder, database_url, clock=clock)
         self.config = replace(self.config, limit_factor=FACTOR, provider_urls={"sprii": providers.base("sprii")})
         self.mortal = Mortal(self.db)
         self.books = Books(self.config, self.parts, providers)
@@ -98,7 +100,8 @@ class Lives(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.world = self.make()
+        self._open = ExitStack()
+        self.world = self.make(self._open)
         self.sold: dict[str, float] = {}  #: orders, and when
         self.began: float | None = None  #: when the store was connected first
         self.walking: list[tuple[int, str]] = []  #: who walked to the store, with which state
@@ -109,7 +112,7 @@ class Lives(RuleBasedStateMachine):
             if not failing():
                 self.heal()
         finally:
-            self.world.__exit__()
+            self._open.close()
 
     @property
     def now(self) -> datetime:
@@ -433,7 +436,9 @@ class Lives(RuleBasedStateMachine):
 
 
 @pytest.fixture
-def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], World]]:
+def make(
+    tmp_path: Path, databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[ExitStack], World]]:
     clock, numbers = Clock(), iter(range(1_000_000))
 
     class Now:
@@ -446,9 +451,10 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[
     monkeypatch.setattr(stores_module, "WAITS", ())
     with ProvidersServer(create_providers_app(limit_factor=FACTOR)) as providers:
 
-        def new() -> World:
+        def new(stack: ExitStack) -> World:
             clock.ahead = 0.0
-            return World(tmp_path / str(next(numbers)), clock, providers)
+            url = stack.enter_context(databases.lend())
+            return stack.enter_context(World(tmp_path / str(next(numbers)), url, clock, providers))
 
         yield new
         assert providers.app.violations() == []

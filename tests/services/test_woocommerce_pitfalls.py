@@ -32,8 +32,8 @@ HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
-def walks(tmp_path: Path) -> Iterator[Walks]:
-    with Walks(tmp_path) as walks:
+def walks(tmp_path: Path, database_url: str) -> Iterator[Walks]:
+    with Walks(tmp_path, database_url) as walks:
         yield walks
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -30,6 +31,7 @@ from tests.attacked import (
     Target,
     forged_id_tokens,
 )
+from tests.attacks.alerting import dead_alert_links, forged_stop_links, smuggled_alert_addresses
 from tests.attacks.base import CALLBACK, EVIL, Attack, by, method, path_of
 from tests.attacks.connecting import (
     addresses_in_links,
@@ -61,6 +63,7 @@ from tests.attacks.signing_in import (
     dead_links,
     forged_plugin_links,
     links_for_another_browser,
+    plugin_links_of_others,
     smuggled_addresses,
 )
 from tests.attacks.webhooks import (
@@ -71,21 +74,22 @@ from tests.attacks.webhooks import (
     hook_headers,
     metrics_for_strangers,
 )
+from tests.databases import Databases, settings
 from tests.processes import Running, answers, free_port, until
 from tests.rig import signature
 from tests.visitor import DOMAIN, SECRET, US, Visitor
 
 
 @pytest.fixture(scope="module")
-def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
-    with Target(tmp_path_factory.mktemp("target")) as target:
+def target(tmp_path_factory: pytest.TempPathFactory, databases: Databases) -> Iterator[Target]:
+    with databases.lend() as url, Target(tmp_path_factory.mktemp("target"), url) as target:
         yield target
 
 
 @pytest.fixture
-def fresh(tmp_path: Path) -> Iterator[Target]:
+def fresh(tmp_path: Path, database_url: str) -> Iterator[Target]:
     """One of its own, for attacks that may leave something."""
-    with Target(tmp_path) as target:
+    with Target(tmp_path, database_url) as target:
         yield target
 
 
@@ -106,7 +110,8 @@ ROUTES: dict[str, tuple[Attack, ...]] = {
     "sign_in.ask": (smuggled_addresses, forms_of_others),
     "sign_in.link": (),
     "sign_in.use_link": (dead_links, links_for_another_browser, forms_of_others),
-    "sign_in.wordpress": (forged_plugin_links,),
+    "sign_in.wordpress": (forged_plugin_links, plugin_links_of_others),
+    "sign_in.become_another": (forged_plugin_links, plugin_links_of_others, forms_of_others),
     "sign_in.leave": (forms_of_others,),
     "sign_in.leave_everywhere": (forms_of_others,),
     "short.orders": GUARDED,
@@ -131,12 +136,31 @@ ROUTES: dict[str, tuple[Attack, ...]] = {
     "providers.test": (*STORES, forms_of_others),
     "providers.ready": STORES,
     "providers.mode": (*STORES, forms_of_others),
+    "mappings.show": STORES,
+    "mappings.draft": (*STORES, forms_of_others),
+    "mappings.field": (*STORES, forms_of_others),
+    "mappings.preview": (*STORES, forms_of_others),
+    "mappings.text": STORES,
+    "mappings.write": (*STORES, forms_of_others),
+    "mappings.changes": (*STORES, forms_of_others),
+    "mappings.save": (*STORES, forms_of_others),
+    "mappings.versions": STORES,
+    "mappings.restore": (*STORES, forms_of_others),
     "settings.show": STORES,
     "settings.save_names": (*STORES, forms_of_others),
     "settings.invite": (*STORES, forms_of_others),
     "settings.withdraw": (*STORES, forms_of_others),
     "settings.remove": (*STORES, forms_of_others),
     "settings.changes": STORES,
+    "settings.save_tests": (*STORES, forms_of_others),
+    "settings.save_retention": (*STORES, forms_of_others),
+    "settings.save_language": (*STORES, forms_of_others),
+    "settings.ask_for_alerts": (*STORES, forms_of_others, smuggled_alert_addresses),
+    "settings.stop_alerts": (*STORES, forms_of_others),
+    "alerts.confirm": (),  # a button; the link behind it is tried below
+    "alerts.agree": (dead_alert_links, forms_of_others),
+    "alerts.stop": (),
+    "alerts.refuse": (forged_stop_links, forms_of_others),
     "operator.index": GUARDED,
     "store.show": STORES,
     "store.check": (*STORES, forms_of_others),
@@ -184,6 +208,51 @@ def test_is_refused_and_counted_and_leaves_nothing(target: Target, endpoint: str
         assert "sign_in" not in str(answer.headers.getlist("Set-Cookie")), blow.name
         struck += 1
     assert struck, "nothing was tried"
+
+
+#: Values for fields of forms that come with a living session and its own token: they reach the views themselves.
+ODD_VALUES = {
+    "nothing": "",
+    "a null byte": "a\0b",
+    "no text": b"\xff\xfe\x80",
+    "half a character": "\ud83d".encode("utf-8", "surrogatepass"),
+    "long": "a" * 100_000,
+    "a number beyond all": "9" * 400,
+    "digits of others": "\u0663\u0664",
+    "less than nothing": "-1",
+    "no number": "NaN",
+    "lines": "a\r\nSet-Cookie: b=c",
+    "markup": "<script>alert(1)</script>",
+}
+
+
+@pytest.fixture(scope="module")
+def worn(tmp_path_factory: pytest.TempPathFactory, databases: Databases) -> Iterator[Target]:
+    """One that genuine changes are sent to."""
+    with databases.lend() as url, Target(tmp_path_factory.mktemp("worn"), url) as target:
+        yield target
+
+
+def fields_of_forms() -> list[str]:
+    """Every name that a view looks for in a form."""
+    sources = "".join(path.read_text() for path in Path(access.__file__).parent.glob("*.py"))
+    return sorted(set(re.findall(r'form(?:\.get(?:list)?\(|\[)"(\w+)"', sources)))
+
+
+@pytest.mark.parametrize("value", ODD_VALUES.values(), ids=ODD_VALUES)
+def test_odd_values_in_a_genuine_form_break_nothing(worn: Target, value: str | bytes) -> None:
+    odd = dict.fromkeys(fields_of_forms(), value)
+    taking = [each for each in ROUTES if each not in access.CSRF_EXEMPT and method(worn, each) == "POST"]
+    assert len(taking) > 15
+    for endpoint in taking:
+        visitor, unproven = worn.person(), worn.refused(endpoint, "form token")
+        fields = {**odd, "csrf_token": visitor.token()}
+        answer = by(visitor, "POST", path_of(worn, endpoint), data=fields)
+        said = answer.get_data(as_text=True)
+        assert answer.status_code in (200, 303, 400, 404, 409, 502), (endpoint, answer.status_code, said[:500])
+        assert "<script>alert(1)" not in said, endpoint
+        assert "b=c" not in str(answer.headers), endpoint
+        assert worn.refused(endpoint, "form token") == unproven, endpoint
 
 
 def test_the_metric_tells_why(fresh: Target) -> None:
@@ -259,14 +328,32 @@ def test_a_genuine_grant_of_shopifys_connects_once_and_in_its_own_browser(fresh:
     assert fresh.dump()["shops"] == before["shops"]
 
 
-def test_a_link_of_another_stores_wordpress_ends_a_session_and_takes_nothing_of_it_over(fresh: Target) -> None:
-    """Somebody can be lured to such a link: then they see the lurer's store alone, and can connect nothing to it."""
+def test_a_link_of_another_stores_wordpress_changes_nothing_until_a_button_is_pressed(fresh: Target) -> None:
+    """Somebody can be lured to such a link. Who presses it sees the lurer's store alone, and can connect nothing."""
     visitor = fresh.person()
     lure = fresh.plugin_link(fresh.other_link_key, iss=OTHER_STORE)
-    assert by(visitor, "GET", f"/sign-in/wordpress?token={lure}").status_code == 303
+    page = by(visitor, "GET", f"/sign-in/wordpress?token={lure}")
+    assert (page.status_code, "Sign in to eves.example" in page.get_data(as_text=True)) == (200, True)
+    statuses = [by(visitor, "GET", f"/shops/{each}").status_code for each in (fresh.shop, fresh.other)]
+    assert statuses == [200, 404]
+    fields = {"csrf_token": visitor.token(), "token": lure}
+    assert by(visitor, "POST", "/sign-in/wordpress", data=fields).status_code == 303
     statuses = [by(visitor, "GET", f"/shops/{each}").status_code for each in (fresh.shop, fresh.other)]
     assert statuses == [404, 200]
     assert by(visitor, "GET", "/connect/woocommerce").status_code == 404
+
+
+def test_a_plugins_link_is_one_click_for_whoever_is_at_home_there(fresh: Target) -> None:
+    path = f"/sign-in/wordpress?token={fresh.plugin_link()}"
+    member = fresh.person()
+    answer = by(member, "GET", path)
+    assert (answer.status_code, answer.location) == (303, f"/shops/{fresh.shop}")
+    assert by(member, "GET", "/connect/woocommerce").status_code == 200  # still their account
+    same = fresh.person("wordpress:7", shop=fresh.shop)
+    before = same.cookie()
+    assert by(same, "GET", path).status_code == 303
+    assert same.cookie() != before  # for another twelve hours
+    assert by(same, "GET", f"/shops/{fresh.shop}").status_code == 200
 
 
 # --- nobody learns who is here ----------------------------------------------------------------------------------------
@@ -279,6 +366,8 @@ def test_the_answer_is_the_same_for_every_address(fresh: Target) -> None:
         by(visitor, "POST", "/sign-in", data={"csrf_token": token, "email": each})
         for each in (ANNA, EVE, "nobody@annas.example")
     ]
+    for each in answers:
+        del each.headers["X-Request-Id"]
     assert len({(each.status_code, each.get_data(), repr(sorted(each.headers))) for each in answers}) == 1
     assert [address for address, _ in fresh.mails.asked] == [ANNA, EVE, "nobody@annas.example"]
 
@@ -341,11 +430,13 @@ def replay(target: Target, body: dict[str, Any], topic: str, domain: str, number
     return str(answer.get_json()["status"])
 
 
+@pytest.mark.parametrize("names", [{"shop_id": 41, "shop_domain": DOMAIN}, {"shop_id": 41}, {"shop_domain": DOMAIN}])
 @pytest.mark.parametrize("topic", ["customers/redact", "customers/data_request", "shop/redact"])
-def test_a_compliance_request_replayed_into_another_tenant_does_nothing_there(fresh: Target, topic: str) -> None:
+def test_a_compliance_request_replayed_into_another_tenant_does_nothing_there(
+    fresh: Target, topic: str, names: dict[str, Any]
+) -> None:
     body = {
-        "shop_id": 41,
-        "shop_domain": DOMAIN,
+        **names,
         "customer": {"id": 5, "email": "buyer@annas.example"},
         "orders_requested": [],
     }
@@ -353,7 +444,7 @@ def test_a_compliance_request_replayed_into_another_tenant_does_nothing_there(fr
     assert replay(fresh, body, topic, OTHER_DOMAIN, "1") == "stored"
     found = events(fresh)
     assert [(topic, state) for _, topic, state, _ in found] == [(topic, "quarantined")]
-    Chores(fresh.db, fresh.vault).work(datetime.now(UTC))
+    Chores(fresh.db, fresh.vault, installed=lambda _: False).work(datetime.now(UTC))
     after = fresh.dump()
     changed = {name for name in after if after[name] != before[name]}
     assert changed <= {"webhooks", "events"}
@@ -390,7 +481,7 @@ def test_a_removal_of_one_shop_removes_no_other(fresh: Target) -> None:
     before = fresh.dump()["connections"]
     assert replay(fresh, body, "app/uninstalled", OTHER_DOMAIN, "1") == "stored"
     found = events(fresh)
-    Chores(fresh.db, fresh.vault).work(datetime.now(UTC))
+    Chores(fresh.db, fresh.vault, installed=lambda _: False).work(datetime.now(UTC))
     assert [state for _, _, state, _ in found] == ["quarantined"]
     assert fresh.dump()["connections"] == before
 
@@ -515,9 +606,13 @@ LIMITED = {
     "sign_in.ask": 10,
     "sign_in.use_link": 10,
     "sign_in.wordpress": 10,
+    "sign_in.become_another": 10,
     "store.check": 10,
     "providers.test": 10,
     "settings.invite": 10,
+    "settings.ask_for_alerts": 10,
+    "alerts.agree": 10,
+    "alerts.refuse": 10,
     "connect_woocommerce.begin": 10,
     "connect_woocommerce.callback": 60,
     "connect_woocommerce.come_back": 10,
@@ -577,11 +672,9 @@ def test_one_subscriber_of_ipv6_is_one_client_with_all_addresses(limited: Target
     assert [ask(f"::ffff:192.0.2.{number}") for number in range(12)] == [400] * 12
 
 
-def test_behind_a_proxy_nobody_evades_the_limit_or_has_another_one_held_back(
-    tmp_path: Path,
-) -> None:
+def test_behind_a_proxy_nobody_evades_the_limit_or_has_another_one_held_back(tmp_path: Path, database_url: str) -> None:
     """The proxy adds whom it saw at the end; what stands before that, anybody can write."""
-    with Target(tmp_path, trusted_proxies=1) as target:
+    with Target(tmp_path, database_url, trusted_proxies=1) as target:
         target.app.config["RATELIMIT_ENABLED"] = True
         limits.limiter.reset()
         victim, visitor = "198.51.100.7", target.person()
@@ -601,6 +694,9 @@ def test_every_route_that_hands_something_out_or_calls_somebody_is_limited(targe
         *("webhooks.shopify", "webhooks.woocommerce", "sign_in.leave", "sign_in.leave_everywhere", "store.disconnect"),
         *("providers.mode", "orders.search", "orders.body", "deliveries.payload", "deliveries.resend"),
         *("deliveries.settle", "deliveries.release", "settings.save_names", "settings.withdraw", "settings.remove"),
+        *("settings.save_tests", "settings.save_retention", "settings.stop_alerts", "settings.save_language"),
+        *("mappings.draft", "mappings.field", "mappings.preview", "mappings.write", "mappings.changes"),
+        *("mappings.save", "mappings.restore"),
     }
     changing = {rule.endpoint for rule in target.app.url_map.iter_rules() if "POST" in (rule.methods or ())}
     sometimes = {"providers.save"}  # where it tests the connection as well
@@ -611,13 +707,14 @@ def test_every_route_that_hands_something_out_or_calls_somebody_is_limited(targe
 # --- over a real connection -------------------------------------------------------------------------------------------
 
 
-def test_malformed_http_is_refused_before_it_reaches_us(tmp_path: Path) -> None:
+def test_malformed_http_is_refused_before_it_reaches_us(tmp_path: Path, database_url: str) -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    with Running(tmp_path, "serve", PORT=str(port), PUBLIC_URL=url, SHOPIFY_API_SECRET=SECRET) as server:
+    here = {"PORT": str(port), "PUBLIC_URL": url, "SHOPIFY_API_SECRET": SECRET, **settings(database_url)}
+    with Running(tmp_path, "serve", **here) as server:
         until(lambda: answers(f"{url}/readyz"))
         heads = {
-            b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 300_000 + b"\r\n\r\n": {400, 431},
+            b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 300_000 + b"\r\n\r\n": {0, 400, 431},  # cut off
             b"POST /webhooks/shopify HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999\r\n\r\n": {413},
             b"POST /webhooks/shopify HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n": {400},
             b"POST /sign-in HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n": {

@@ -15,8 +15,8 @@ from tests.walks import Walks
 
 
 @pytest.fixture
-def walks(tmp_path: Path) -> Iterator[Walks]:
-    with Walks(tmp_path, signed_in="admin") as walks:
+def walks(tmp_path: Path, database_url: str) -> Iterator[Walks]:
+    with Walks(tmp_path, database_url, signed_in="admin") as walks:
         yield walks
 
 

@@ -19,8 +19,8 @@ FORM, CALLBACK = "/connect/woocommerce", "/connect/woocommerce/callback"
 
 
 @pytest.fixture
-def walks(tmp_path: Path) -> Iterator[Walks]:
-    with Walks(tmp_path) as walks:
+def walks(tmp_path: Path, database_url: str) -> Iterator[Walks]:
+    with Walks(tmp_path, database_url) as walks:
         walks.app.config["RATELIMIT_ENABLED"] = False
         yield walks
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.bodies import woocommerce_order
+from tests.databases import BROKER, Databases
 from tests.rig import DOMAIN, SHOPIFY_SECRET, Rig, signature
 
 MIB = 1024 * 1024
@@ -90,9 +91,10 @@ MOST = 20  #: times its own size: what a body may cost in memory until it is acc
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Rig, tuple[str, str]]]:
+def bench(tmp_path_factory: pytest.TempPathFactory, databases: Databases) -> Iterator[tuple[Rig, tuple[str, str]]]:
     """One Tillwire for all of the bodies that change nothing."""
-    with Rig(tmp_path_factory.mktemp("bench")) as rig:
+    folder = tmp_path_factory.mktemp("bench")
+    with databases.lend() as url, Rig(folder, database_url=url, broker_url=BROKER) as rig:
         rig.shop("shopify")
         yield rig, rig.endpoint(rig.shop("woocommerce"), "order.updated")
 

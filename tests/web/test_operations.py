@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import update
 
 from app import factory
 from app.db import Database
 from app.metrics import CONNECTS, REFUSED
+from app.models import Mode, Shop, Webhook
 from app.services import configure
 from tests.bodies import woocommerce_order
 from tests.rig import Rig
@@ -76,11 +79,28 @@ NAMES = {
     "tillwire_delivery_seconds": {"provider"},
     "tillwire_backlog": {"provider", "state"},
     "tillwire_oldest_pending_seconds": {"provider"},
+    "tillwire_oldest_unread_seconds": set(),
     "tillwire_webhook_seconds": set(),
     "tillwire_store_lag_seconds": {"platform"},
     "tillwire_connects_total": {"platform", "result"},
     "tillwire_refused_total": {"route", "reason"},
 }
+
+
+def unread(client: FlaskClient) -> str:
+    return metrics(client)[1].split("\ntillwire_oldest_unread_seconds ")[1].split("\n")[0]
+
+
+def test_webhooks_that_no_worker_reads_show_by_their_age(rig: Rig, down: FlaskClient) -> None:
+    shop = rig.shop("woocommerce")
+    assert unread(rig.client) == "0.0"
+    rig.woocommerce(shop, "order.updated", woocommerce_order(1))
+    with rig.db.write() as session:
+        session.execute(update(Webhook).values(received_at=datetime.now(UTC) - timedelta(hours=1)))
+    assert 3600 <= float(unread(rig.client)) < 3660
+    assert unread(down) == "NaN"
+    rig.account()
+    assert unread(rig.client) == "0.0"
 
 
 def test_all_metrics_are_there_with_the_promised_labels_and_no_others(busy: Rig) -> None:
@@ -113,6 +133,16 @@ def test_the_backlog_is_counted_by_provider_and_state(busy: Rig) -> None:
     _, text = metrics(busy.client)
     backlog = re.findall(r'tillwire_backlog\{provider="(\w+)",state="(\w+)"\} (\S+)', text)
     assert sorted(backlog) == [("esputnik", "retrying", "2.0"), ("sprii", "held", "1.0")]
+
+
+def test_what_waits_for_a_switch_is_counted_apart_and_a_removed_shop_not_at_all(busy: Rig) -> None:
+    busy.switch_on(1, "sprii", mode=Mode.OFF)
+    _, text = metrics(busy.client)
+    backlog = re.findall(r'tillwire_backlog\{provider="(\w+)",state="(\w+)"\} (\S+)', text)
+    assert sorted(backlog) == [("esputnik", "retrying", "2.0"), ("sprii", "off", "1.0")]
+    with busy.db.write() as session:
+        session.execute(update(Shop).values(removed_at=datetime.now(UTC)))
+    assert "tillwire_backlog{" not in metrics(busy.client)[1]
 
 
 def test_while_the_database_is_down_the_counters_can_still_be_read(down: FlaskClient) -> None:

@@ -10,12 +10,16 @@ from datetime import UTC, datetime
 import pytest
 from click.testing import CliRunner
 from flask import Flask
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webdriver import WebDriver
 from sqlalchemy import select
 
 from app.cli import main
 from app.models import AuditEntry, Shop
 from app.services import sign_in
 from tests.bodies import woocommerce_order
+from tests.browser import press
+from tests.merchant import every_screen, hold_nothing_back, site
 from tests.rig import Rig
 from tests.visitor import US, Visitor, connect, serving
 
@@ -94,3 +98,15 @@ def test_the_list_is_led_through_by_key(rig: Rig, app: Flask) -> None:
     found = re.findall(r'<th scope="row">(\S+) ', first + second)
     assert found == [f"{number:02}.example" for number in range(30)]
     assert "More stores" not in second
+
+
+@every_screen
+def test_the_page_holds_nothing_back_from_anybody(rig: Rig, browser: WebDriver, size: str, scheme: str) -> None:
+    connect(rig, rig.shop("woocommerce", "https://a-store-with-a-rather-long-name.and-a-long-domain.example"))
+    rig.shop("shopify")
+    with site(rig) as (url, _):
+        with rig.db.write() as session:
+            token = sign_in.open_all(session, datetime.now(UTC))
+        browser.get(f"{url}/sign-in/link#{token}")
+        press(browser, browser.find_element(By.CSS_SELECTOR, "form[data-link] button"))
+        hold_nothing_back(browser, {"operator": f"{url}/operator"}, size, scheme)

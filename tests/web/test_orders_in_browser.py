@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from itertools import product
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from flask import Flask
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webdriver import WebDriver
-from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.wait import WebDriverWait
-from werkzeug.serving import make_server
 
-from app.services import accounts, sign_in
-from tests.accessibility import problems
 from tests.bodies import woocommerce_order
-from tests.browser import console, eventually, shoot
+from tests.browser import eventually, shoot
 from tests.connectors.shopify_fixtures import body_of
+from tests.merchant import every_screen, hold_nothing_back, press_text, said, signed_in, site
 from tests.rig import Rig
-from tests.visitor import ANNA, DOMAIN, KEY, SECRET, connect, id_token, serving
+from tests.visitor import DOMAIN, KEY, SECRET, connect, id_token
 
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 
@@ -54,46 +48,21 @@ def tell(rig: Rig, shop: int, order_id: int, **changes: Any) -> None:
 
 @pytest.fixture
 def url(rig: Rig) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, Flask("not yet"), threaded=True)
-    url = f"http://127.0.0.1:{server.port}"
-    with serving(rig, public_url=url, shopify_api_key=KEY, shopify_secrets=(SECRET,)) as server.app:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with site(rig, shopify_api_key=KEY, shopify_secrets=(SECRET,)) as (url, _):
         yield url
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @pytest.fixture
 def anna(rig: Rig, shop: int, url: str, browser: WebDriver) -> WebDriver:
     """The browser of a merchant who is signed in."""
-    now = datetime.now(UTC)
-    with rig.db.write() as session:
-        token = sign_in.ask(session, ANNA, now)
-        accounts.join(session, accounts.find_or_add(session, ANNA, now), shop, now)
-    browser.get(f"{url}/sign-in/link#{token}")
-    browser.find_element(By.CSS_SELECTOR, "form[data-link] button").click()
-    WebDriverWait(browser, 10).until(lambda driver: driver.find_elements(By.XPATH, "//h1[text()='Your stores']"))
-    return browser
-
-
-def press(driver: WebDriver, text: str) -> None:
-    """The link or button of that text; waits for the page that it leads to."""
-    before = driver.find_element(By.TAG_NAME, "html")
-    driver.find_element(By.XPATH, f"//*[self::a or self::button][contains(normalize-space(), '{text}')]").click()
-    WebDriverWait(driver, 10).until(staleness_of(before))
+    return signed_in(browser, rig, url, shop)
 
 
 def find(driver: WebDriver, text: str) -> None:
     field = driver.find_element(By.ID, "q")
     field.clear()
     field.send_keys(text)
-    press(driver, "Find")
-
-
-def said(driver: WebDriver, selector: str) -> list[str]:
-    return [each.text for each in driver.find_elements(By.CSS_SELECTOR, selector)]
+    press_text(driver, "Find")
 
 
 def test_why_there_are_no_points_for_an_order_is_answered(anna: WebDriver, url: str, shop: int) -> None:
@@ -125,10 +94,10 @@ def test_what_failed_is_sent_again_after_a_look_at_the_count(rig: Rig, anna: Web
     anna.get(f"{url}/shops/{shop}/deliveries")
     anna.find_element(By.CSS_SELECTOR, ".numbers td[data-label='Failed'] a").click()
     assert said(anna, ".stack:not(.numbers) .state") == ["Failed"]
-    press(anna, "Send all that match again")
+    press_text(anna, "Send all that match again")
     assert said(anna, "h1, dd") == ["Send 1 delivery again?", "1", "1"]
     shoot(anna, "resend")
-    press(anna, "Send again")
+    press_text(anna, "Send again")
     assert said(anna, "[role=status]") == ["1 delivery is on its way again."]
     rig.work()
     assert [each["state"] for each in rig.deliveries(provider="gameball")] == ["skipped", *["delivered"] * 3]
@@ -167,10 +136,8 @@ def test_in_the_admin_filters_and_downloads_work_without_cookies(
     browser.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "default"})
 
 
-@pytest.mark.parametrize(("size", "light"), list(product(SIZES, ("light", "dark"))))
-def test_the_pages_hold_nothing_back_from_anybody(anna: WebDriver, url: str, shop: int, size: str, light: str) -> None:
-    width, height = SIZES[size]
-    anna.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": light}]})
+@every_screen
+def test_the_pages_hold_nothing_back_from_anybody(anna: WebDriver, url: str, shop: int, size: str, scheme: str) -> None:
     pages = {
         "orders": "orders",
         "order": "orders/1044",
@@ -179,19 +146,4 @@ def test_the_pages_hold_nothing_back_from_anybody(anna: WebDriver, url: str, sho
         "deliveries-dead": "deliveries?state=dead&provider=gameball",
         "delivery": "deliveries/6",
     }
-    for name, path in pages.items():
-        set_size(anna, width, height)
-        anna.get(f"{url}/shops/{shop}/{path}")
-        assert problems(anna) == [], name
-        wide, seen = anna.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
-        assert wide <= seen, name
-        set_size(anna, width, max(height, anna.execute_script("return document.documentElement.scrollHeight")))
-        shoot(anna, f"{name}-{size}-{light}")
-    assert console(anna) == []
-    anna.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-    anna.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
-
-
-def set_size(driver: WebDriver, width: int, height: int) -> None:
-    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
-    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    hold_nothing_back(anna, {name: f"{url}/shops/{shop}/{path}" for name, path in pages.items()}, size, scheme)

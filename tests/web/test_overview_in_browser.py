@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import product
 
 import pytest
-from flask import Flask
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webdriver import WebDriver
 from sqlalchemy import update
-from werkzeug.serving import make_server
 
 from app.models import Delivery, Destination, Shop, Tally
-from app.services import accounts, sign_in
-from tests.accessibility import problems
 from tests.bodies import woocommerce_order
-from tests.browser import console, press, shoot
+from tests.browser import press
+from tests.merchant import every_screen, hold_nothing_back, signed_in, site
 from tests.rig import Rig
-from tests.visitor import ANNA, connect, serving
+from tests.visitor import connect
 
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 
@@ -47,42 +43,21 @@ def shop(rig: Rig) -> int:
 
 @pytest.fixture
 def url(rig: Rig) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, Flask("not yet"), threaded=True)
-    url = f"http://127.0.0.1:{server.port}"
-    with serving(rig, public_url=url) as server.app:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with site(rig) as (url, _):
         yield url
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @pytest.fixture
 def merchant(rig: Rig, url: str, shop: int, browser: WebDriver) -> WebDriver:
     """Anna, who has two stores and is signed in."""
-    now = datetime.now(UTC)
-    with rig.db.write() as session:
-        anna = accounts.find_or_add(session, ANNA, now)
-        token = sign_in.ask(session, ANNA, now)
     second = rig.shop("woocommerce", "https://second-store-with-a-rather-long-name.example")
-    with rig.db.write() as session:
-        for each in (shop, second):
-            accounts.join(session, anna, each, now)
-    browser.get(f"{url}/sign-in/link#{token}")
-    press(browser, browser.find_element(By.CSS_SELECTOR, "form[data-link] button"))
-    return browser
+    return signed_in(browser, rig, url, shop, second)
 
 
-@pytest.mark.parametrize(("size", "scheme"), list(product(SIZES, ("light", "dark"))))
+@every_screen
 def test_every_page_is_for_everybody_on_every_screen(
     url: str, shop: int, merchant: WebDriver, size: str, scheme: str
 ) -> None:
-    width, height = SIZES[size]
-    look = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": size == "phone"}
-    merchant.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", look)
-    features = [{"name": "prefers-color-scheme", "value": scheme}]
-    merchant.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
     paths = {
         "stores": "/",
         "overview": f"/shops/{shop}",
@@ -91,12 +66,7 @@ def test_every_page_is_for_everybody_on_every_screen(
         "settings": f"/shops/{shop}/settings",
         "changes": f"/shops/{shop}/settings/changes",
     }
-    for name, path in paths.items():
-        merchant.get(url + path)
-        shoot(merchant, f"{name}_{size}_{scheme}")
-        assert problems(merchant) == [], name
-        assert not merchant.execute_script("return document.documentElement.scrollWidth > innerWidth"), name
-        assert console(merchant) == [], name
+    hold_nothing_back(merchant, {name: url + path for name, path in paths.items()}, size, scheme)
 
 
 def test_the_chart_is_drawn(url: str, shop: int, merchant: WebDriver) -> None:

@@ -88,8 +88,8 @@ def test_each_thing_that_is_wrong_has_its_cause_and_a_way_on(rig: Rig, visitor: 
         f' <a href="/shops/{shop}/connection">Look at the connection</a>',
         "<strong>Seeka is on hold.</strong> Seeka answered 401. Nothing is lost: everything waits, and goes out once"
         f' this is mended. <a href="/shops/{shop}/providers/seeka">Mend it</a>',
-        "<strong>2 deliveries to Gameball failed.</strong> They are kept. The newest one says: 422: &lt;no&gt; customer"
-        f' <a href="/shops/{shop}/deliveries?provider=gameball&amp;state=dead">Look at them, mend the cause,'
+        "<strong>2 deliveries to Gameball failed.</strong> They are kept. The newest one says: 422: &lt;no&gt;"
+        f' customer. <a href="/shops/{shop}/deliveries?provider=gameball&amp;state=dead">Look at them, mend the cause,'
         " resend</a>",
         "<strong>2 answers of Seeka were lost.</strong> Whether they arrived is not known, and sending them again could"
         f' count them twice. <a href="/shops/{shop}/deliveries?provider=seeka&amp;state=unknown">Look each up, then'

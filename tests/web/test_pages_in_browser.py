@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 import pytest
 from flask import Flask
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webdriver import WebDriver
 from selenium.webdriver.support.wait import WebDriverWait
@@ -46,7 +47,8 @@ def url(server: BaseWSGIServer, path: str) -> str:
 
 
 def text(browser: WebDriver, selector: str) -> str:
-    found: str = WebDriverWait(browser, 10).until(lambda driver: driver.find_element(By.CSS_SELECTOR, selector)).text
+    waiting = WebDriverWait(browser, 10, ignored_exceptions=[StaleElementReferenceException])
+    found: str = waiting.until(lambda driver: driver.find_element(By.CSS_SELECTOR, selector).text)
     return found
 
 

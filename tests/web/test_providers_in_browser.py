@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from itertools import product
 
 import pytest
-from flask import Flask
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webdriver import WebDriver
-from selenium.webdriver.support.expected_conditions import staleness_of
-from selenium.webdriver.support.wait import WebDriverWait
-from werkzeug.serving import make_server
 
-from app.services import accounts, sign_in
-from tests.accessibility import problems
 from tests.bodies import woocommerce_order
-from tests.browser import console, shoot
+from tests.merchant import complaints, every_screen, hold_nothing_back, press_text, said, signed_in, site
 from tests.rig import Rig
-from tests.visitor import ANNA, serving
 
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 
@@ -32,36 +22,15 @@ def shop(rig: Rig) -> int:
 
 @pytest.fixture
 def url(rig: Rig) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, Flask("not yet"), threaded=True)
-    url = f"http://127.0.0.1:{server.port}"
-    with serving(rig, public_url=url) as server.app:
-        server.app.config["RATELIMIT_ENABLED"] = False
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with site(rig) as (url, app):
+        app.config["RATELIMIT_ENABLED"] = False
         yield url
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @pytest.fixture
 def anna(rig: Rig, shop: int, url: str, browser: WebDriver) -> WebDriver:
     """The browser of a merchant who is signed in."""
-    now = datetime.now(UTC)
-    with rig.db.write() as session:
-        token = sign_in.ask(session, ANNA, now)
-        accounts.join(session, accounts.find_or_add(session, ANNA, now), shop, now)
-    browser.get(f"{url}/sign-in/link#{token}")
-    press(browser, "Sign in")
-    return browser
-
-
-def press(driver: WebDriver, text: str) -> None:
-    """The link or button of that text; waits for the page that it leads to."""
-    before = driver.find_element(By.TAG_NAME, "html")
-    places = f"//main//*[self::a or self::button][starts-with(normalize-space(), '{text}')]"
-    driver.find_element(By.XPATH, places).click()
-    WebDriverWait(driver, 10).until(staleness_of(before))
+    return signed_in(browser, rig, url, shop)
 
 
 def enter(driver: WebDriver, field: str, text: str) -> None:
@@ -70,18 +39,9 @@ def enter(driver: WebDriver, field: str, text: str) -> None:
     found.send_keys(text)
 
 
-def said(driver: WebDriver, selector: str) -> list[str]:
-    return [" ".join(each.text.split()) for each in driver.find_elements(By.CSS_SELECTOR, selector)]
-
-
 def card(driver: WebDriver, name: str) -> str:
     (found,) = driver.find_elements(By.XPATH, f"//li[contains(@class, 'card')][h2/a[text()='{name}']]")
     return " ".join(found.text.split())
-
-
-def complaints(driver: WebDriver) -> list[str]:
-    """What the browser objects to; that a form of keys has no user name is advice for other forms."""
-    return [each for each in console(driver) if not each.startswith("DEBUG")]
 
 
 def sell(rig: Rig, shop: int, *numbers: int) -> None:
@@ -94,15 +54,15 @@ def test_a_wrong_key_holds_orders_back_and_the_right_one_lets_them_go(
     rig: Rig, anna: WebDriver, url: str, shop: int
 ) -> None:
     anna.get(f"{url}/shops/{shop}/providers")
-    press(anna, "Gameball")
+    press_text(anna, "Gameball")
     enter(anna, "api_key", "wrong-key-000-1111")
     enter(anna, "secret_key", "secret-key-000-2222")
-    press(anna, "Save and test the connection")
+    press_text(anna, "Save and test the connection")
     assert said(anna, "[role=status]") == ["The settings are saved."]
     assert said(anna, "[role=alert]")[0].startswith("Refused. Gameball does not take these credentials.")
-    press(anna, "Go live")
+    press_text(anna, "Go live")
     assert "Gameball refused the credentials" in said(anna, ".checks > .bad")[0]
-    press(anna, "Go live with Gameball")
+    press_text(anna, "Go live with Gameball")
     assert said(anna, "[role=status]") == ["Gameball is live. The next order shows here within seconds."]
 
     sell(rig, shop, 1, 2, 3)
@@ -114,10 +74,10 @@ def test_a_wrong_key_holds_orders_back_and_the_right_one_lets_them_go(
     assert "3 waiting" in held
     assert [state for _, state, _ in rig.states()] == ["held", "held", "held"]
 
-    press(anna, "Gameball")
+    press_text(anna, "Gameball")
     assert said(anna, ".kept") == ["set, ends with 1111", "set, ends with 2222"]
     enter(anna, "api_key", "right-key-000-3333")
-    press(anna, "Save and test the connection")
+    press_text(anna, "Save and test the connection")
     assert said(anna, "[role=status]")[1].startswith("Accepted. Gameball took both keys.")
     assert said(anna, ".kept") == ["set, ends with 3333", "set, ends with 2222"]
     rig.work()
@@ -133,12 +93,12 @@ def test_shadow_mode_shows_first_and_going_live_can_send_what_it_collected(
 ) -> None:
     rig.set(shop, "sprii", api_key="sprii-key-000-1111")
     anna.get(f"{url}/shops/{shop}/providers/sprii")
-    press(anna, "Try it in shadow mode")
+    press_text(anna, "Try it in shadow mode")
     sell(rig, shop, 1, 2)
     assert rig.received("sprii") == []
-    press(anna, "Go live")
+    press_text(anna, "Go live")
     anna.find_element(By.CSS_SELECTOR, "input[name=collected][value='1']").click()
-    press(anna, "Go live with Sprii")
+    press_text(anna, "Go live with Sprii")
     rig.work()
     assert sorted(each["orders"][0]["id"] for each in rig.received("sprii")) == ["1", "2"]
 
@@ -148,7 +108,7 @@ def test_a_second_tab_warns_and_keeps_what_was_typed(rig: Rig, anna: WebDriver, 
     anna.get(f"{url}/shops/{shop}/providers/seeka")
     enter(anna, "activity_id", "mine_{id}")
     rig.set(shop, "seeka", organisation_id="second")
-    press(anna, "Save and test")
+    press_text(anna, "Save and test")
     assert said(anna, "[role=alert]")[0].startswith("Somebody else changed this meanwhile, so nothing was saved.")
     assert said(anna, "[role=alert] tbody tr") == ["Organisation ID first second"]
     fields = {
@@ -157,17 +117,15 @@ def test_a_second_tab_warns_and_keeps_what_was_typed(rig: Rig, anna: WebDriver, 
     assert fields == {"organisation_id": "second", "activity_id": "mine_{id}"}
 
 
-@pytest.mark.parametrize(("size", "light"), list(product(SIZES, ("light", "dark"))))
+@every_screen
 def test_the_pages_hold_nothing_back_from_anybody(
-    rig: Rig, anna: WebDriver, url: str, shop: int, size: str, light: str
+    rig: Rig, anna: WebDriver, url: str, shop: int, size: str, scheme: str
 ) -> None:
     rig.set(shop, "gameball", mode="live", api_key="wrong-key-000-1111", secret_key="k" * 16)
     rig.set(shop, "sprii", mode="live", api_key="k")
     rig.set(shop, "esputnik", mode="shadow", api_key="k" * 16)
     rig.set(shop, "spotler", api_key="k", account_id="a")
     sell(rig, shop, 1, 2, 3)
-    width, height = SIZES[size]
-    anna.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": light}]})
     pages = {
         "providers": "",
         "provider": "/esputnik",
@@ -176,15 +134,4 @@ def test_the_pages_hold_nothing_back_from_anybody(
         "provider-ready": "/esputnik/ready",
         "provider-ready-empty": "/seeka/ready",
     }
-    for name, path in pages.items():
-        how = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
-        anna.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", how)
-        anna.get(f"{url}/shops/{shop}/providers{path}")
-        for folded in anna.find_elements(By.CSS_SELECTOR, "details:not([open]) > summary"):
-            folded.click()
-        assert problems(anna) == [], name
-        assert anna.execute_script("return document.documentElement.scrollWidth <= innerWidth"), name
-        tall = anna.execute_script("return document.documentElement.scrollHeight")
-        anna.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {**how, "height": tall})
-        shoot(anna, f"{name}-{size}-{light}")
-    assert complaints(anna) == []
+    hold_nothing_back(anna, {name: f"{url}/shops/{shop}/providers{path}" for name, path in pages.items()}, size, scheme)

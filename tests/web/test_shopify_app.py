@@ -17,17 +17,20 @@ import pytest
 from flask import Blueprint, Flask, Response, g
 from flask.testing import FlaskClient
 from flask.typing import ResponseReturnValue
-from sqlalchemy import func, select, text
+from sqlalchemy import func, inspect, select, text
 
 from app import factory
 from app.config import read_config
 from app.db import Database
 from app.metrics import REGISTRY
 from app.models import Connection, ConnectionState
+from app.services.errands import Errands
 from app.services.shopify_troubles import FORBIDDEN, WRONG_CLIENT
 from app.services.shopify_walk import FORGED
 from app.web import access, errors, frame, limits, shopify_app, texts
 from app.web.access import Access
+from tests.databases import settings
+from tests.processes import until
 from tests.shopify_store import CLIENT_ID, DOMAIN, PUBLIC, SECRET, Store
 
 RETRY = "X-Shopify-Retry-Invalid-Session-Request"
@@ -37,12 +40,12 @@ SECOND = "second.myshopify.com"
 class Site:
     """The web half with one page that needs somebody, at a simulated Shopify."""
 
-    def __init__(self, store: Store, var: Path, **environment: str) -> None:
+    def __init__(self, store: Store, var: Path, *, patience: float = 20.0, **environment: str) -> None:
         self.store = store
         config = read_config({"PUBLIC_URL": PUBLIC, **environment}, var=var)
         self.app = Flask("app.web")
         self.app.config.update(SECRET_KEY="k" * 32, RATELIMIT_ENABLED=False)
-        self.app.extensions.update(config=config, db=store.db)
+        self.app.extensions.update(config=config, db=store.db, errands=Errands(patience))
         access.init(self.app, config)
         limits.init(self.app)
         errors.init(self.app)
@@ -85,9 +88,8 @@ def _pages() -> Blueprint:
 
 
 @pytest.fixture
-def site(sqlite_url: str, tmp_path: Path) -> Iterator[Site]:
-    db = Database(sqlite_url)
-    db.migrate()
+def site(database_url: str, tmp_path: Path) -> Iterator[Site]:
+    db = Database(database_url)
     with Store(db) as store:
         store.platform.add_shop(SECOND)
         yield Site(store, tmp_path / "var")
@@ -311,6 +313,24 @@ def test_a_shop_of_which_shopify_refuses_us_is_told_so(site: Site, kind: str) ->
     assert nothing_stored(site)
 
 
+def test_a_page_does_not_wait_for_a_slow_shopify_and_the_install_goes_on_without_it(site: Site, tmp_path: Path) -> None:
+    hasty = Site(site.store, tmp_path / "hasty", patience=0.2)
+    site.store.platform.install(DOMAIN)
+    site.store.platform.set_faults({"kind": "slow_drip", "path": "access_token", "seconds": 0.002, "times": 1})
+    for _ in range(2):  # the second page waits for the same install
+        began = time.monotonic()
+        answer = hasty.load()
+        assert time.monotonic() - began < 1.0
+        assert (answer.status_code, answer.headers["Refresh"]) == (503, "4")
+        assert "It goes on by itself" in answer.text
+        assert "frame-ancestors https://" in answer.headers["Content-Security-Policy"]
+    asked = hasty.fetch(token(), method="GET")
+    assert (asked.status_code, asked.json["status"]) == (503, "failed")
+    until(lambda: hasty.load().status_code == 200)
+    assert site.store.calls("access_token") == [200]
+    assert site.store.connection().generation == 1
+
+
 def test_a_removed_app_cannot_be_opened(site: Site) -> None:
     answer = site.load()
     assert answer.status_code == 502
@@ -355,7 +375,7 @@ def test_no_id_token_is_stored_or_logged(site: Site, caplog: pytest.LogCaptureFi
     made = site.store.platform.id_token(DOMAIN)
     assert site.load(id_token=made).status_code == 200
     with site.store.db.read() as session:
-        tables = session.scalars(text("SELECT name FROM sqlite_master WHERE type = 'table'")).all()
+        tables = inspect(session.connection()).get_table_names()
         rows = "".join(str(session.execute(text(f"SELECT * FROM {name}")).all()) for name in tables)
     assert made not in rows
     assert made not in caplog.text
@@ -470,12 +490,11 @@ def test_the_walk_is_limited(granting: Site) -> None:
 # in the whole app
 
 
-def test_the_pages_of_the_whole_app_open_inside_the_admin(sqlite_url: str, tmp_path: Path) -> None:
-    db = Database(sqlite_url)
-    db.migrate()
+def test_the_pages_of_the_whole_app_open_inside_the_admin(database_url: str, tmp_path: Path) -> None:
+    db = Database(database_url)
     with Store(db) as store:
         environment = {
-            "DATABASE_URL": sqlite_url,
+            **settings(database_url),
             "PUBLIC_URL": PUBLIC,
             "SHOPIFY_API_KEY": CLIENT_ID,
             "SHOPIFY_API_SECRET": SECRET,
@@ -503,6 +522,8 @@ def test_the_pages_of_the_whole_app_open_inside_the_admin(sqlite_url: str, tmp_p
         assert "Set-Cookie" not in page.headers
         app.extensions["intake"].close()
         app.extensions["shopify"].close()
+        if parts.hints:
+            parts.hints.close()
         parts.db.close()
     db.close()
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import hashlib
 import json
 import logging
 import random
-import sqlite3
 import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
+from a2wsgi import ASGIMiddleware
 from cryptography.fernet import Fernet
 from flask import Flask
 from flask.testing import FlaskClient
@@ -28,8 +29,10 @@ from app import factory
 from app.db import Database
 from app.metrics import REGISTRY
 from app.models import Webhook
-from app.services import configure, receive
+from app.services import configure, intake
+from app.web.front import Front
 from tests.bodies import woocommerce_order
+from tests.databases import POSTGRESQL, SQLITE
 from tests.rig import DOMAIN, SHOPIFY_SECRET, Rig, signature
 
 BODY = '{"id": 7, "note": "grüße", "email": "anna@example.test"}'.encode()
@@ -37,6 +40,56 @@ TOPIC = "orders/updated"
 WOO_TOPIC = "order.updated"
 
 Serve = Callable[..., AbstractContextManager[FlaskClient]]
+
+
+@pytest.fixture(params=["flask", "front"], autouse=True)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Both ways to serve the routes: in Flask, and before it in an event loop."""
+    with ExitStack() as stack:
+        if request.param == "front":
+            bridge, create = stack.enter_context(Bridge()), factory.create_app
+
+            def create_app(*given: Any) -> Flask:
+                app = create(*given)
+                app.wsgi_app = bridge.to(factory.create_front(app))  # type: ignore[method-assign]
+                return app
+
+            monkeypatch.setattr(factory, "create_app", create_app)
+        yield str(request.param)
+
+
+class Bridge:
+    """An event loop in a thread, by which Flask's client asks what an ASGI server would call."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._fronts: list[Front] = []
+
+    def to(self, front: Front) -> Callable[..., list[bytes]]:
+        self._fronts.append(front)
+        serve = ASGIMiddleware(front, loop=self._loop)  # type: ignore[arg-type]
+        # Taken whole, as a server does, whatever the test reads of it: nothing of a request outlives it.
+        return lambda environ, start_response: list(serve(environ, start_response))
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for each in self._fronts:
+            each._flask.executor.shutdown()
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _end(self) -> None:
+        """Let tasks that are told to end do so."""
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for each in left:
+            each.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
 
 @pytest.fixture
@@ -140,16 +193,22 @@ def test_a_webhook_of_woocommerce_is_stored_as_it_came(rig: Rig, endpoint: tuple
     assert zlib.decompress(row.body) == BODY
 
 
-def test_the_row_is_committed_before_the_answer(rig: Rig, shop: int, endpoint: tuple[str, str]) -> None:
+def test_the_row_is_committed_before_the_answer(
+    rig: Rig, shop: int, endpoint: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[int] = []
 
-    def look(response: Any) -> Any:
-        with sqlite3.connect(str(rig.db.file)) as other:
-            seen.extend(other.execute("SELECT count(*) FROM webhooks").fetchone())
-        other.close()
-        return response
+    inner = rig.app.wsgi_app
 
-    rig.app.after_request(look)
+    def looking(environ: Any, start_response: Any) -> Any:
+        def start(*given: Any) -> Any:
+            with closing(Database(rig.config.database_url)) as other, other.read() as session:
+                seen.extend(session.scalars(select(func.count()).select_from(Webhook)))
+            return start_response(*given)
+
+        return inner(environ, start)
+
+    monkeypatch.setattr(rig.app, "wsgi_app", looking)
     event.listen(rig.db.engine, "commit", lambda _connection: time.sleep(0.1))
     shopify(rig.client)
     woocommerce(rig.client, endpoint)
@@ -468,21 +527,28 @@ def test_a_woocommerce_secret_that_no_key_opens_is_answered_503(
     assert "the secret of webhook address 1 opens with none of ENCRYPTION_KEYS" in capsys.readouterr().err
 
 
+@contextmanager
+def locked(rig: Rig) -> Iterator[None]:
+    """Nobody can store a webhook until the block ends."""
+    with closing(Database(rig.config.database_url)) as other, other.begin() as connection:
+        if not other.sqlite:
+            connection.execute(text("LOCK TABLE webhooks IN EXCLUSIVE MODE"))
+        yield
+
+
 def test_while_the_database_is_locked_nothing_is_answered_200_and_nothing_lost(
     rig: Rig, shop: int, endpoint: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(receive, "LONGEST_WAIT", 0.3)
-    other = sqlite3.connect(str(rig.db.file), isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    answers = [shopify(rig.client), woocommerce(rig.client, endpoint)]
-    other.execute("ROLLBACK")
-    other.close()
+    monkeypatch.setattr(intake, "LONGEST_WAIT", 0.3)
+    with locked(rig):
+        answers = [shopify(rig.client), woocommerce(rig.client, endpoint)]
     assert [(said(each), each.headers["Retry-After"]) for each in answers] == [((503, "not storable now"), "30")] * 2
-    monkeypatch.setattr(receive, "LONGEST_WAIT", 10.0)
+    monkeypatch.setattr(intake, "LONGEST_WAIT", 10.0)
     assert {said(each)[0] for each in (shopify(rig.client), woocommerce(rig.client, endpoint))} == {200}
     assert count(rig) == 2
 
 
+@pytest.mark.sqlite
 def test_a_full_disk_is_answered_503(rig: Rig, shop: int, endpoint: tuple[str, str]) -> None:
     @event.listens_for(rig.db.engine, "connect")
     def fill(connection: Any, _record: Any) -> None:
@@ -504,24 +570,26 @@ def test_a_database_that_is_down_is_answered_503(serve: Serve, shop: int, endpoi
     assert [(said(each), each.headers["Retry-After"]) for each in answers] == [((503, "not storable now"), "30")] * 3
 
 
+REFUSE_PAID = {
+    SQLITE: (
+        "CREATE TRIGGER refuse BEFORE INSERT ON webhooks WHEN NEW.topic = 'orders/paid'"
+        " BEGIN SELECT RAISE(ABORT, 'refused'); END"
+    ),
+    POSTGRESQL: "ALTER TABLE webhooks ADD CONSTRAINT refuse CHECK (topic <> 'orders/paid')",
+}
+
+
 def test_one_row_that_the_database_refuses_takes_no_other_with_it(rig: Rig, shop: int) -> None:
     with rig.db.write() as session:
-        session.execute(
-            text(
-                "CREATE TRIGGER refuse BEFORE INSERT ON webhooks WHEN NEW.topic = 'orders/paid'"
-                " BEGIN SELECT RAISE(ABORT, 'refused'); END"
-            )
-        )
-    held = rig.db.write()
-    held.__enter__()  # until all of them wait for one commit
+        session.execute(text(REFUSE_PAID[rig.db.engine.dialect.name]))
     with ThreadPoolExecutor(4) as pool:
         topics = ["orders/create", "orders/paid", "orders/updated", "orders/cancelled"]
-        sent = [
-            pool.submit(lambda topic=topic: said(shopify(rig.app.test_client(), topic=topic, webhook_id=topic)))
-            for topic in topics
-        ]
-        time.sleep(0.3)
-        held.__exit__(None, None, None)
+        with locked(rig):  # until all of them wait for one commit
+            sent = [
+                pool.submit(lambda topic=topic: said(shopify(rig.app.test_client(), topic=topic, webhook_id=topic)))
+                for topic in topics
+            ]
+            time.sleep(0.3)
         answers = [each.result() for each in sent]
     assert answers == [(200, "stored"), (503, "not storable now"), (200, "stored"), (200, "stored")]
 

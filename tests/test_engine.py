@@ -1,0 +1,207 @@
+"""Several worker processes, a broker that comes and goes, and nothing lost or doubled."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from sqlalchemy import func, select, update
+
+from app import factory, hints, worker
+from app.models import Attempt, Delivery, Webhook
+from app.models.delivery import CLAIMABLE, among
+from bench.proxy import Proxy
+from tests.bodies import woocommerce_order
+from tests.processes import Running, until
+from tests.rig import Rig
+
+NOWHERE = "amqp://127.0.0.1:9"
+
+
+@contextmanager
+def furnished(folder: Path, postgres_url: str, broker_url: str) -> Iterator[tuple[Rig, int]]:
+    """A server with a shop that reports to three providers; its workers are processes of their own."""
+    with Rig(folder, database_url=postgres_url, broker_url=broker_url) as rig:
+        shop = rig.shop("woocommerce")
+        rig.switch_on(shop, "sprii", "seeka", "gameball")
+        yield rig, shop
+
+
+@contextmanager
+def embedded(rig: Rig) -> Iterator[None]:
+    """A worker in this process."""
+    found = factory.create_worker(rig.parts)
+    found.start()
+    try:
+        yield
+    finally:
+        found.stop()
+
+
+def tell(rig: Rig, shop: int, first: int, number: int) -> None:
+    for order_id in range(first, first + number):
+        body = woocommerce_order(order_id, customer_id=order_id % 7 + 1, sprii=f"5934-{order_id}")
+        assert rig.woocommerce(shop, "order.updated", body) == "stored"
+
+
+def waiting(rig: Rig) -> int:
+    """What is not done yet, and what nobody may take."""
+    with rig.db.read() as session:
+        webhooks = session.scalar(select(func.count()).where(Webhook.state == "pending")) or 0
+        return webhooks + (session.scalar(select(func.count()).where(among(Delivery.state, CLAIMABLE))) or 0)
+
+
+def delivered(rig: Rig) -> Counter[str]:
+    return Counter(each["provider"] for each in rig.deliveries() if each["state"] == "delivered")
+
+
+def unfinished(rig: Rig) -> list[dict[str, Any]]:
+    return [each for each in rig.deliveries() if each["state"] not in ("delivered", "skipped")]
+
+
+def all_of(number: int) -> dict[str, int]:
+    return dict.fromkeys(("sprii", "seeka", "gameball"), number)
+
+
+def times_sent(rig: Rig) -> set[int]:
+    """How often deliveries were sent: ``{1}`` where each was once."""
+    with rig.db.read() as session:
+        rows = session.execute(select(func.count()).select_from(Attempt).group_by(Attempt.delivery_id))
+        return {count for (count,) in rows}
+
+
+def test_a_hint_is_followed_long_before_anybody_looks(
+    tmp_path: Path, postgres_url: str, broker_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "IDLE", 60.0)
+    monkeypatch.setattr(worker, "UPKEEP", 60.0)
+    with furnished(tmp_path, postgres_url, broker_url) as (rig, shop), embedded(rig):
+        time.sleep(1.0)  # the first look of all is over
+        tell(rig, shop, 1, 5)
+        until(lambda: delivered(rig) == all_of(5), 20)
+
+
+def test_two_processes_share_the_work_and_do_nothing_twice(tmp_path: Path, postgres_url: str, broker_url: str) -> None:
+    with furnished(tmp_path, postgres_url, broker_url) as (rig, shop):
+        workers = [Running(tmp_path, "worker", **rig.environment) for _ in range(2)]
+        with workers[0], workers[1]:
+            for each in workers:
+                assert each.line() == "Tillwire works (Ctrl-C stops it)"
+            tell(rig, shop, 1, 40)
+            until(lambda: delivered(rig) == all_of(40), 60)
+            assert [each.stop() for each in workers] == [0, 0]
+        assert times_sent(rig) == {1}
+        assert rig.violations() == []
+
+
+def test_one_of_two_is_killed_and_the_other_finishes(tmp_path: Path, postgres_url: str, broker_url: str) -> None:
+    with furnished(tmp_path, postgres_url, broker_url) as (rig, shop):
+        for name in ("sprii", "seeka", "gameball"):
+            rig.simulators.app.set_faults(name, [{"kind": "delay", "seconds": 0.2}])
+        with Running(tmp_path, "worker", **rig.environment) as one, Running(tmp_path, "worker", **rig.environment):
+            one.line()
+            tell(rig, shop, 1, 30)
+            until(lambda: len(delivered(rig)) == 3, 30)
+            one.stop(signal.SIGKILL)
+            tell(rig, shop, 31, 10)
+
+            def only_the_dead_ones_calls_wait() -> bool:
+                with rig.db.read() as session:
+                    free = among(Delivery.state, CLAIMABLE), Delivery.leased_until.is_(None)
+                    left = session.scalar(select(func.count()).where(*free)) or 0
+                return left == 0 and delivered(rig)["sprii"] >= 35
+
+            until(only_the_dead_ones_calls_wait, 60)
+            time.sleep(1.0)
+            with rig.db.write() as session:  # as if the lease had run out
+                stuck = Delivery.leased_until.is_not(None)
+                session.execute(update(Delivery).where(stuck).values(leased_until=datetime.now(UTC) - timedelta(1)))
+            until(lambda: not waiting(rig), 60)
+        assert unfinished(rig) == []
+        assert delivered(rig) == all_of(40)
+        counted = rig.simulators.app.state("sprii")["state"]["sprii-key"]["orders"]
+        assert {each["times"] for orders in counted.values() for each in orders.values()} == {1}
+        assert rig.violations() == []
+
+
+def test_a_broker_that_loses_everything_loses_nothing_of_ours(
+    tmp_path: Path, postgres_url: str, broker_url: str
+) -> None:
+    with furnished(tmp_path, postgres_url, broker_url) as (rig, shop):
+        tell(rig, shop, 1, 10)
+        time.sleep(0.5)  # the hints are at the broker, and nobody listens
+        assert rig.parts.hints is not None
+        rig.parts.hints._broker.flush_all()
+        with embedded(rig):
+            until(lambda: delivered(rig) == all_of(10), 30)
+        assert times_sent(rig) == {1}
+
+
+def test_without_its_broker_it_takes_webhooks_and_delivers_all_the_same(tmp_path: Path, postgres_url: str) -> None:
+    with furnished(tmp_path, postgres_url, NOWHERE) as (rig, shop), embedded(rig):
+        answer = rig.client.get("/readyz")
+        assert (answer.status_code, answer.get_json()) == (
+            503,
+            {"status": "not ready", "not_answering": ["broker"]},
+        )
+        started = time.monotonic()
+        tell(rig, shop, 1, 10)
+        assert time.monotonic() - started < 5
+        until(lambda: delivered(rig) == all_of(10), 30)
+        assert waiting(rig) == 0
+
+
+def test_a_server_with_its_broker_is_ready(tmp_path: Path, postgres_url: str, broker_url: str) -> None:
+    with furnished(tmp_path, postgres_url, broker_url) as (rig, _):
+        assert rig.client.get("/readyz").get_json() == {"status": "ok"}
+
+
+def test_a_broker_that_fell_silent_does_not_hold_up_the_end(tmp_path: Path, postgres_url: str, broker_url: str) -> None:
+    there = urlsplit(broker_url)
+    with Proxy(str(there.hostname), there.port or 5672) as proxy:
+        account = f"{there.netloc.rpartition('@')[0]}@" if "@" in there.netloc else ""
+        silent = there._replace(netloc=f"{account}127.0.0.1:{proxy.port}").geturl()
+        with (
+            furnished(tmp_path, postgres_url, silent) as (rig, shop),
+            Running(tmp_path, "worker", **rig.environment) as one,
+        ):
+            one.line()
+            tell(rig, shop, 1, 3)
+            until(lambda: delivered(rig) == all_of(3), 30)
+            threading.Thread(target=proxy.deafen, args=(60.0,), daemon=True).start()
+            time.sleep(0.5)
+            assert one.stop(timeout=25) == 0
+
+
+def test_hints_of_an_hour_ago_are_not_followed(tmp_path: Path, postgres_url: str, broker_url: str) -> None:
+    with furnished(tmp_path, postgres_url, broker_url) as (rig, _):
+        found = rig.parts.hints
+        assert found is not None
+        followed: list[int] = []
+        found._account, found._deliver = (lambda: 0), (lambda destination: followed.append(destination) or 0)
+        found._on_delivery(7, time.time() - 3600)
+        found._on_delivery(8, time.time())
+        assert followed == [8]
+
+
+def test_equal_hints_become_one(tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[int] = []
+    with furnished(tmp_path, postgres_url, NOWHERE) as (rig, _):
+        found = rig.parts.hints
+        assert found is not None
+        monkeypatch.setattr(hints, "GATHER", 0.2)
+        monkeypatch.setattr(found._send, "send", lambda destination, at: sent.append(destination))
+        for _ in range(50):
+            found.deliveries([1, 2])
+        until(lambda: sorted(sent) == [1, 2])
+        time.sleep(0.3)
+        assert sorted(sent) == [1, 2]
