@@ -107,6 +107,23 @@ def test_every_page_is_for_everybody_on_every_screen(busy: tuple[Merchant, dict[
         assert log == [], name
 
 
+@pytest.mark.parametrize("busy", ["outside"], indirect=True)  # slowness is set for a window, not for what it frames
+def test_a_page_that_comes_in_slowly_is_shown_in_one_piece(busy: tuple[Merchant, dict[str, str]]) -> None:
+    """A table's columns change their widths with each row, so half a page would move while it is read."""
+    anna, addresses = busy
+    driver = anna.driver
+    driver.execute_cdp_cmd("Network.enable", {})
+    try:
+        for name, address in addresses.items():
+            driver.execute_cdp_cmd("Network.emulateNetworkConditions", SLOW)
+            anna.go(address)
+            assert driver.execute_async_script(SHIFTS) == [], name
+    finally:
+        driver.execute_cdp_cmd("Network.disable", {})
+
+
+#: What a bad mobile line carries: bytes a second, milliseconds.
+SLOW = {"offline": False, "latency": 40, "downloadThroughput": 40_000, "uploadThroughput": 40_000}
 #: Where axe looks. The pages' own tests have it look everywhere outside.
 CLOSELY: dict[type[Merchant], list[tuple[str, str]]] = {
     Inside: [("desktop", "light"), ("phone", "light")],
