@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -82,5 +81,5 @@ def destinations_test(shop: str, provider: str) -> Any:
         released = 0
         if result == "accepted":
             with opened.db.write() as session:
-                released = release(session, target.id, datetime.now(UTC))
+                released = release(session, target.id)
     return {"provider": provider, "result": result, "note": note, "released": released}

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from app.db import clock
 from app.models import Delivery, DeliveryState, Destination, Endpoint, Event, EventState, Mode, Receipt, Shop
 from app.providers import http
 from app.providers.base import Answer, Provider
@@ -197,7 +198,7 @@ def _switch(session: Session, destination: Destination, mode: Mode) -> None:
     destination.held = destination.probe_at = None
     session.flush()
     if mode is not Mode.OFF:
-        release(session, destination.id, now())
+        release(session, destination.id)
         return
     open_rows = select(Delivery).where(
         Delivery.destination_id == destination.id,
@@ -227,6 +228,7 @@ def _catch_up(session: Session, router: Router, shop: Shop, destination: Destina
 
 def send_collected(session: Session, destination: Destination, days: int) -> int:
     """Send what shadow mode built in so many past days, and only that; return how many."""
+    due = clock(session)
     collected = (
         update(Delivery)
         .where(
@@ -235,7 +237,7 @@ def send_collected(session: Session, destination: Destination, days: int) -> int
             Delivery.state == DeliveryState.SHADOW,
             Delivery.created_at >= now() - timedelta(days=days),
         )
-        .values(state=DeliveryState.PENDING, reason="collected in shadow mode", due_at=now(), since=now())
+        .values(state=DeliveryState.PENDING, reason="collected in shadow mode", due_at=due, since=due)
     )
     sent = session.execute(collected.execution_options(synchronize_session=False))
     return int(sent.rowcount)  # type: ignore[attr-defined]

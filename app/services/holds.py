@@ -40,8 +40,9 @@ def hold_open(session: Session, destination_id: int, reason: str) -> None:
     )
 
 
-def release(session: Session, destination_id: int, now: datetime) -> int:
+def release(session: Session, destination_id: int) -> int:
     """Let a destination go on: what was held is due, with its full horizon again. Return how many."""
+    now = clock(session)
     session.execute(
         update(Destination)
         .where(Destination.id == destination_id)
@@ -72,7 +73,7 @@ def _try(db: Database, wanted: Select[int]) -> bool:
     with db.write() as session:
         destination_id = session.scalar(wanted.with_for_update(key_share=True))  # it may have been mended meanwhile
         if destination_id is not None:
-            release(session, destination_id, clock(session))
+            release(session, destination_id)
     return destination_id is not None
 
 

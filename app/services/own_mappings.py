@@ -79,5 +79,5 @@ def keep(session: Session, shop: Shop, provider: Provider, text: str, *, after: 
         destination.updated_at = now()  # what was made of the mapping before is out of date
         session.flush()
         if destination.mode != Mode.OFF:
-            release(session, destination.id, now())
+            release(session, destination.id)
     return row.version

@@ -6,7 +6,6 @@ Each runs in the caller's transaction, so that a change and its entry stand toge
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
@@ -82,10 +81,10 @@ def switch(
     return sent
 
 
-def tested(session: Session, shop: Shop, provider: Provider, result: str, *, actor: str, now: datetime) -> int:
+def tested(session: Session, shop: Shop, provider: Provider, result: str, *, actor: str) -> int:
     """Note what the provider answered; after "accepted" what was held goes on. Return how many deliveries that are."""
     row = configure.find_destination(session, shop, provider)
-    released = release(session, row.id, now) if row and row.mode != Mode.OFF and result == "accepted" else 0
+    released = release(session, row.id) if row and row.mode != Mode.OFF and result == "accepted" else 0
     _record(session, shop, provider, actor, TESTED, None, {"result": result, "released": released})
     return released
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -54,7 +53,7 @@ def resend(
     return result
 
 
-def release(session: Session, shop_id: int, provider: str, *, actor: str, now: datetime) -> int:
+def release(session: Session, shop_id: int, provider: str, *, actor: str) -> int:
     """Try at once what one destination holds; return how many deliveries that are.
 
     Raises:
@@ -73,7 +72,7 @@ def release(session: Session, shop_id: int, provider: str, *, actor: str, now: d
             ).format(title=title)
         )
     before = {"provider": provider, "held": destination.held is not None}  # the reason may quote what was sent
-    released = holds.release(session, destination.id, now)
+    released = holds.release(session, destination.id)
     after = {"provider": provider, "number": released}
     audit.record(session, shop_id=shop_id, actor=actor, action="try held deliveries", before=before, after=after)
     return released

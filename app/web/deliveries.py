@@ -154,7 +154,7 @@ def release(shop_id: int) -> ResponseReturnValue:
     if provider not in PROVIDERS:
         abort(404)
     with _db().write() as session:
-        number = resend.release(session, shop, provider, actor=g.access.actor, now=_now())
+        number = resend.release(session, shop, provider, actor=g.access.actor)
     return redirect(page_url("deliveries.index", shop_id=shop, provider=provider, done="released", number=number), 303)
 
 

@@ -201,7 +201,7 @@ def _test(provider: Provider, *, done: str | None = None) -> ResponseReturnValue
     base_url = provider.address(settings, config.provider_urls.get(provider.name))
     verdict = configure.ask_provider(settings, provider, base_url=base_url, allow_private=config.allow_private_networks)
     with _db().write() as session:
-        released = provider_changes.tested(session, g.shop, provider, verdict[0], actor=_actor(), now=_now())
+        released = provider_changes.tested(session, g.shop, provider, verdict[0], actor=_actor())
     return _page(provider, verdict=verdict, released=released, done=done)
 
 

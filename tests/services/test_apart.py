@@ -190,6 +190,23 @@ def test_what_is_owed_falls_due_by_the_clock_that_workers_share(rig: Rig, monkey
         assert [tuple(each) for each in session.execute(times)] == [(shared, shared, shared)]
 
 
+def test_what_a_person_releases_falls_due_by_the_clock_that_workers_share(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = rig.shop("woocommerce")
+    rig.switch_on(shop, "gameball")
+    order(rig, shop)
+    rig.account()
+    shared = datetime(2026, 3, 2, 9, tzinfo=UTC)
+    monkeypatch.setattr(holds, "clock", lambda session: shared)
+    with rig.db.write() as session:
+        destination = session.scalars(select(Destination.id)).one()
+        holds.hold(session, destination, "401", datetime.now(UTC))
+        assert holds.release(session, destination) == 1
+        times = select(Delivery.due_at, Delivery.since)
+        assert [tuple(each) for each in session.execute(times)] == [(shared, shared)]
+
+
 # --- a person beside the workers --------------------------------------------------------------------------------------
 
 
@@ -204,7 +221,7 @@ def test_what_a_person_sends_again_is_not_sent_by_a_worker_meanwhile(rig: Rig) -
 
     def release() -> None:
         with rig.db.write() as session:
-            holds.release(session, destination, datetime.now(UTC))
+            holds.release(session, destination)
         rig.work()
 
     meanwhile = threading.Thread(target=release)

@@ -209,7 +209,7 @@ def test_what_a_newer_state_overtook_is_left_out(rig: Rig) -> None:
 def test_held_ones_are_tried_at_once_and_the_trail_says_by_whom(rig: Rig, shop: int) -> None:
     with rig.db.write() as session:
         session.execute(update(Destination).values(held="sprii answered 401: not for ada@example.test"))
-        assert resend.release(session, shop, "sprii", actor="account:1", now=NOW) == 1
+        assert resend.release(session, shop, "sprii", actor="account:1") == 1
     assert states(rig)[3] == "pending"
     before = {"provider": "sprii", "held": True}
     assert audited(rig) == [("account:1", "try held deliveries", before, {"provider": "sprii", "number": 1})]
@@ -219,9 +219,9 @@ def test_what_is_off_or_not_there_cannot_be_tried(rig: Rig, shop: int) -> None:
     rig.set(shop, "sprii", mode="off")
     with rig.db.write() as session:
         with pytest.raises(Wrong) as off:
-            resend.release(session, shop, "sprii", actor="account:1", now=NOW)
+            resend.release(session, shop, "sprii", actor="account:1")
         with pytest.raises(NotFound):
-            resend.release(session, shop, "gameball", actor="account:1", now=NOW)
+            resend.release(session, shop, "gameball", actor="account:1")
     assert str(off.value) == (
         "Sprii is switched off, so nothing was sent. What is held stays: switch it on, and it goes out."
     )

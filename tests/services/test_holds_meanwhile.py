@@ -77,7 +77,7 @@ def test_what_is_owed_while_a_hold_ends_is_not_held_for_ever(
 ) -> None:
     with rig.db.write() as session:
         holds.hold(session, destination(rig).id, "wrong key", datetime.now(UTC))
-    release = Elsewhere(rig, lambda session: holds.release(session, destination(rig).id, datetime.now(UTC)))
+    release = Elsewhere(rig, lambda session: holds.release(session, destination(rig).id))
     make_sure = route._still_held
 
     def meanwhile(*given: Any) -> str | None:
@@ -125,7 +125,7 @@ def test_an_event_missed_while_another_worker_catches_up_is_remembered(
 
     monkeypatch.undo()
     with rig.db.write() as session:
-        holds.release(session, destination(rig).id, datetime.now(UTC))
+        holds.release(session, destination(rig).id)
     missed.catch_up(rig.db, rig.parts.router)
     rig.work()
     assert {each["order"]: each["state"] for each in rig.deliveries()} == {"1": "delivered", "2": "delivered"}

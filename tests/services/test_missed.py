@@ -59,7 +59,7 @@ def miss(rig: Rig, shop: int, monkeypatch: pytest.MonkeyPatch, orders: int = 5) 
     assert rig.deliveries() == []
     with rig.db.write() as session:
         for each in session.scalars(select(Destination.id)):
-            holds.release(session, each, datetime.now(UTC))
+            holds.release(session, each)
 
 
 def behind(rig: Rig) -> list[int]:

@@ -55,7 +55,7 @@ def hold(rig: Rig) -> None:
 
 def release(rig: Rig) -> None:
     with rig.db.write() as session:
-        holds.release(session, destination(rig), datetime.now(UTC))
+        holds.release(session, destination(rig))
 
 
 def replayed(rig: Rig, *ids: int) -> None:
