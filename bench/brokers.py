@@ -14,7 +14,7 @@ from typing import Self
 import pika
 import redis
 
-from bench.machine import free_port
+from bench.ports import free_port
 
 PATIENCE = 60.0  #: seconds for a server to answer
 _SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")  #: without Debian's wrapper, which insists on an account
@@ -51,7 +51,11 @@ class Broker:
         raise NotImplementedError
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.stop(signal.SIGKILL)
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 from app.providers import http
 from app.providers.base import Accepted, Action, Provider, Request
 from bench import machine
+from bench.ports import free_port
 
 ROUNDS = 5
 SECONDS = 2.0
@@ -34,7 +35,7 @@ PROVIDER = Provider(
 
 
 def run() -> dict[str, Any]:
-    port = machine.free_port()
+    port = free_port()
     with machine.running(["-m", "bench.calls", str(port)], f"http://127.0.0.1:{port}/readyz"):
         rounds = [{name: _round(name, f"http://127.0.0.1:{port}") for name in http.TRANSPORTS} for _ in range(ROUNDS)]
     found = {f"{name}_per_second": statistics.median(each[name][0] for each in rounds) for name in http.TRANSPORTS}

@@ -20,6 +20,7 @@ from typing import Any
 from app.services import configure
 from bench import machine
 from bench.load import DOMAIN
+from bench.ports import free_port
 
 ROUNDS = 3
 SECONDS = 4.0
@@ -72,7 +73,7 @@ class Server:
 
 @contextmanager
 def _served(command: Callable[[int], list[str]], settings: dict[str, str]) -> Iterator[Server]:
-    address = f"127.0.0.1:{(port := machine.free_port())}"
+    address = f"127.0.0.1:{(port := free_port())}"
     with machine.running(command(port), f"http://{address}/readyz", settings) as process:
         yield Server(f"http://{address}/webhooks/shopify", process)
 

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -44,12 +43,6 @@ def ready():
 uvicorn.run(WSGIMiddleware(app, workers=THREADS), host="127.0.0.1", port=int(sys.argv[1]), http="httptools",
             loop="asyncio", lifespan="off", access_log=False, log_level="error")
 """
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:

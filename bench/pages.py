@@ -31,6 +31,7 @@ from app.services import accounts, sign_in
 from app.services.delivery_list import mark
 from app.services.orders import cursor
 from bench import layout, machine, stock
+from bench.ports import free_port
 from connectors.registry import CONNECTORS
 
 ROUNDS = 30
@@ -67,7 +68,7 @@ def run(events: int) -> dict[str, dict[str, Any]]:
 
 
 def _measure(url: str) -> dict[str, Any]:
-    port = machine.free_port()
+    port = free_port()
     address = f"http://127.0.0.1:{port}"
     settings = {**machine.environment(stock.FOLDER), "DATABASE_URL": url, "PUBLIC_URL": address}
     token, pages = prepare(settings)

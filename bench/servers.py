@@ -18,7 +18,7 @@ from sqlalchemy import create_engine, make_url, text
 
 from app.db import Database
 from bench.brokers import PATIENCE, wait_for
-from bench.machine import free_port
+from bench.ports import free_port
 from bench.stock import POSTGRES
 
 OURS = "harness"  #: what the database calls our own connections

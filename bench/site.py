@@ -26,8 +26,8 @@ import requests
 from app.providers.registry import PROVIDERS
 from app.simulators.shops import Webhook
 from bench.clock import Clock
-from bench.machine import free_port
 from bench.nursery import WHERE, Child, Nursery
+from bench.ports import free_port
 from bench.proxy import Proxy
 from tests.rig import Rig
 

@@ -27,6 +27,7 @@ from app.providers.registry import PROVIDERS
 from app.services import configure
 from bench import filled, machine
 from bench.burst import domain
+from bench.ports import free_port
 from bench.servers import shared_database
 from tests.rig import CREDENTIALS
 
@@ -96,7 +97,7 @@ class System:
 @contextmanager
 def answering(seconds: float = 0.05) -> Iterator[tuple[str, subprocess.Popen[Any]]]:
     """The provider side: its address and its process."""
-    port = machine.free_port()
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     with machine.running(["-m", "bench.answering", str(port), str(seconds)], f"{url}/calls") as process:
         yield url, process
@@ -108,7 +109,7 @@ def broker() -> Iterator[Redis]:
     server = shutil.which("redis-server")
     if not server:
         raise Missing("no redis-server on this machine")
-    port = machine.free_port()
+    port = free_port()
     command = [server, "--port", str(port), "--save", "", "--appendonly", "no", "--bind", "127.0.0.1"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
@@ -127,7 +128,7 @@ def embedded(providers: str, *, factor: str = FACTOR, events: int = 0) -> Iterat
         add_merchants(settings)
         if events:
             filled.fill(Path(folder) / "tillwire.db", events)
-        port = machine.free_port()
+        port = free_port()
         with machine.running(machine.tillwire(port), f"http://127.0.0.1:{port}/readyz", settings) as process:
             yield System("SQLite", _route(port), {"serve": process})
 
@@ -141,7 +142,7 @@ def distributed(providers: str, workers: int, redis_server: Redis, *, factor: st
             "BROKER_URL": f"{redis_server[0]}/0",
         }
         add_merchants(settings)
-        port = machine.free_port()
+        port = free_port()
         web = machine.running(machine.tillwire(port, "--no-worker"), f"http://127.0.0.1:{port}/readyz", settings)
         processes = {"web": stack.enter_context(web)}
         for number in range(1, workers + 1):
@@ -161,7 +162,7 @@ def classic(providers: str, concurrency: int, redis_server: Redis) -> Iterator[S
         subprocess.run([sys.executable, "-c", _FILL_CLASSIC, str(MERCHANTS)], env=settings, check=True)
         pool = ["--pool", "prefork", "--concurrency", str(concurrency), "--loglevel", "ERROR"]
         quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-        port = machine.free_port()
+        port = free_port()
         with (
             machine.running(
                 machine.plain(port, "bench.classic:app"), f"http://127.0.0.1:{port}/readyz", settings

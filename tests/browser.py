@@ -62,9 +62,9 @@ def _start(host_rules: Mapping[str, str], certificates: bool, profile: str) -> C
         options.add_argument(switch)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = Chrome(options=options, service=ChromeService(executable_path=_found("chromedriver")))
-    driver.set_page_load_timeout(30)
+    driver.set_page_load_timeout(90)
     driver.implicitly_wait(2)  # a click has begun to load the next page when it returns, no more
-    driver.set_script_timeout(15)
+    driver.set_script_timeout(90)
     return driver
 
 
@@ -150,10 +150,10 @@ def press(driver: WebDriver, element: WebElement) -> None:
     driver.execute_script("window.pressed = true")
     element.click()
     loaded = "return !window.pressed && document.readyState === 'complete'"
-    eventually(lambda: driver.execute_script(loaded), seconds=10)
+    eventually(lambda: driver.execute_script(loaded), seconds=60)
 
 
-def eventually(holds: Callable[[], object], *, seconds: float = 5.0) -> None:
+def eventually(holds: Callable[[], object], *, seconds: float = 60.0) -> None:
     """Wait until ``holds`` is true; a page does its work in its own time."""
     until = time.monotonic() + seconds
     while not holds():

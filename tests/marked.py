@@ -299,7 +299,7 @@ class Life:
             f"{self.shopify.url}{address.path}?{address.query}",
             headers={"Host": address.netloc},
             allow_redirects=False,
-            timeout=10,
+            timeout=60,
         ) as agreed:
             back = agreed.headers["Location"]
         query = parse_qs(urlsplit(back).query)
@@ -348,7 +348,7 @@ class Life:
                 pending = (select(func.count()).where(each.state == "pending") for each in (Webhook, Delivery))
                 return not any(session.scalar(each) for each in pending)
 
-        until(settled, 20)
+        until(settled, 60)
 
     def other_ways_in(self) -> None:
         now = datetime.now(UTC)

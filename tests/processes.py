@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import queue
-import random
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -33,7 +29,7 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "app.cli", *arguments]
 
 
-def run(folder: Path, *arguments: str, timeout: float = 30, **settings: str) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, *arguments: str, timeout: float = 60, **settings: str) -> subprocess.CompletedProcess[str]:
     """One command to its end, in ``folder``."""
     return subprocess.run(
         command(*arguments), cwd=folder, env=environment(**settings), capture_output=True, text=True, timeout=timeout
@@ -71,18 +67,18 @@ class Running:
                 pass_on(line.rstrip("\n"))
         pass_on(None)
 
-    def line(self, timeout: float = 20) -> str:
+    def line(self, timeout: float = 60) -> str:
         """The next line of standard output."""
         line = self._lines.get(timeout=timeout)
         assert line is not None, self.complained
         return line
 
-    def stop(self, number: int = signal.SIGTERM, timeout: float = 20) -> int:
+    def stop(self, number: int = signal.SIGTERM, timeout: float = 60) -> int:
         """Send a signal; return the exit status."""
         self.process.send_signal(number)
         return self.wait(timeout)
 
-    def wait(self, timeout: float = 20) -> int:
+    def wait(self, timeout: float = 60) -> int:
         status = self.process.wait(timeout)
         for thread in self._threads:
             thread.join(timeout)
@@ -97,39 +93,7 @@ class Running:
         self.wait()
 
 
-#: Below those that systems give to whoever asks for any port, so no other process gets one of these by chance.
-_PORTS = range(20_000, 32_000)
-_ports_file = (Path(tempfile.gettempdir()) / f"tillwire-ports-{os.getuid()}").open("a+b")
-_taken: set[int] = set()
-
-
-def free_port() -> int:
-    """A port that stays ours for the rest of this test run: other runs see in a file which ones are taken."""
-    while True:
-        port = random.choice(_PORTS)
-        if port not in _taken and _lock(port) and _is_free(port):
-            _taken.add(port)
-            return port
-
-
-def _lock(port: int) -> bool:
-    try:
-        fcntl.lockf(_ports_file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
-    except OSError:
-        return False
-    return True
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as found:
-        try:
-            found.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
-
-
-def until(condition: Callable[[], Any], seconds: float = 15.0) -> Any:
+def until(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
     """The first true value of ``condition``, asked again and again."""
     end = time.monotonic() + seconds
     while not (found := condition()):
@@ -140,7 +104,7 @@ def until(condition: Callable[[], Any], seconds: float = 15.0) -> Any:
 
 def answers(url: str) -> bool:
     try:
-        with requests.get(url, timeout=2) as answer:
+        with requests.get(url, timeout=10) as answer:
             return answer.ok
     except requests.RequestException:
         return False

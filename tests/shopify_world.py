@@ -103,12 +103,12 @@ class World:
 
     def open(self, domain: str = DOMAIN) -> requests.Response:
         """Staff open the app in their shop's admin."""
-        return requests.get(self.platform.app_address(domain, "/settings"), headers=FRAME, timeout=10)
+        return requests.get(self.platform.app_address(domain, "/settings"), headers=FRAME, timeout=60)
 
     def page(self, name: str) -> str:
         """A page of the shop, as its staff see it."""
         address = self.platform.app_address(DOMAIN, f"/shops/{self.shop().id}/{name}")
-        return requests.get(address, headers=FRAME, timeout=10).text
+        return requests.get(address, headers=FRAME, timeout=60).text
 
     def installed(self, domain: str = DOMAIN) -> int:
         self.platform.install(domain)
@@ -143,7 +143,7 @@ class World:
             headers: ``topic`` for ``X-Shopify-Topic``, and so on.
         """
         named = {f"X-Shopify-{name.replace('_', '-').title()}": value for name, value in headers.items()}
-        return requests.post(f"{self.url}/webhooks/shopify", data=body, headers=named, timeout=10).status_code
+        return requests.post(f"{self.url}/webhooks/shopify", data=body, headers=named, timeout=60).status_code
 
     def arrive(self) -> list[tuple[str, str]]:
         """Let what Shopify has to tell arrive, and be worked off; topic and answer of each webhook."""
@@ -162,7 +162,7 @@ class World:
         self.account()
         self.chores.work(self.now())
         self.account()
-        until = time.monotonic() + 20
+        until = time.monotonic() + 60
         while self._open():
             assert time.monotonic() < until, self.deliveries()
             if not self.deliverer.work():

@@ -13,11 +13,12 @@ from typing import Any
 import requests
 
 from app.providers.registry import PROVIDERS
-from tests.processes import Running, free_port, until
+from bench.ports import free_port
+from tests.processes import Running, until
 
 
 def read(url: str) -> Any:
-    with requests.get(url, timeout=5) as answer:
+    with requests.get(url, timeout=60) as answer:
         return answer.json() if "json" in answer.headers["Content-Type"] else answer.text
 
 
@@ -62,4 +63,4 @@ def test_told_by_itself_it_ends_its_children_even_while_they_start(tmp_path: Pat
         until((tmp_path / "var" / "demo" / "tillwire.db").exists)
         assert demo.stop(signal.SIGTERM) == 0
         assert demo.told == []
-        until(lambda: nobody_left(demo.process.pid), seconds=5)
+        until(lambda: nobody_left(demo.process.pid), seconds=60)

@@ -87,7 +87,7 @@ def test_a_hint_is_followed_long_before_anybody_looks(
     with furnished(tmp_path, postgres_url, broker_url) as (rig, shop), embedded(rig):
         time.sleep(1.0)  # the first look of all is over
         tell(rig, shop, 1, 5)
-        until(lambda: delivered(rig) == all_of(5), 20)
+        until(lambda: delivered(rig) == all_of(5), 60)
 
 
 def test_two_processes_share_the_work_and_do_nothing_twice(tmp_path: Path, postgres_url: str, broker_url: str) -> None:
@@ -110,7 +110,7 @@ def test_one_of_two_is_killed_and_the_other_finishes(tmp_path: Path, postgres_ur
         with Running(tmp_path, "worker", **rig.environment) as one, Running(tmp_path, "worker", **rig.environment):
             one.line()
             tell(rig, shop, 1, 30)
-            until(lambda: len(delivered(rig)) == 3, 30)
+            until(lambda: len(delivered(rig)) == 3, 60)
             one.stop(signal.SIGKILL)
             tell(rig, shop, 31, 10)
 
@@ -142,7 +142,7 @@ def test_a_broker_that_loses_everything_loses_nothing_of_ours(
         assert rig.parts.hints is not None
         rig.parts.hints._broker.flush_all()
         with embedded(rig):
-            until(lambda: delivered(rig) == all_of(10), 30)
+            until(lambda: delivered(rig) == all_of(10), 60)
         assert times_sent(rig) == {1}
 
 
@@ -155,8 +155,8 @@ def test_without_its_broker_it_takes_webhooks_and_delivers_all_the_same(tmp_path
         )
         started = time.monotonic()
         tell(rig, shop, 1, 10)
-        assert time.monotonic() - started < 5
-        until(lambda: delivered(rig) == all_of(10), 30)
+        assert time.monotonic() - started < 15
+        until(lambda: delivered(rig) == all_of(10), 60)
         assert waiting(rig) == 0
 
 
@@ -176,7 +176,7 @@ def test_a_broker_that_fell_silent_does_not_hold_up_the_end(tmp_path: Path, post
         ):
             one.line()
             tell(rig, shop, 1, 3)
-            until(lambda: delivered(rig) == all_of(3), 30)
+            until(lambda: delivered(rig) == all_of(3), 60)
             threading.Thread(target=proxy.deafen, args=(60.0,), daemon=True).start()
             time.sleep(0.5)
             assert one.stop(timeout=25) == 0

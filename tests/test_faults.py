@@ -31,13 +31,14 @@ from bench.disk import Disk, NoDisk, allow_no_writing, allow_writing
 from bench.faults import Progress
 from bench.judged import Failed
 from bench.nursery import Nursery
+from bench.ports import free_port
 from bench.proxy import Proxy
 from bench.rounds import Ground, run_round
 from bench.rows import check_rows
 from bench.servers import Postgres, programs
 from tests.bodies import woocommerce_order
 from tests.conftest import missing
-from tests.processes import answers, free_port, until
+from tests.processes import answers, until
 from tests.rig import Rig
 
 
@@ -68,7 +69,7 @@ def echo() -> Iterator[int]:
 
 
 def told(proxy: Proxy) -> bytes:
-    with socket.create_connection(("127.0.0.1", proxy.port), timeout=5) as client:
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=60) as client:
         client.sendall(b"hello")
         return client.recv(100)
 
@@ -76,7 +77,7 @@ def told(proxy: Proxy) -> bytes:
 def test_a_proxy_passes_on_and_can_be_cut(echo: int) -> None:
     with Proxy("127.0.0.1", echo) as proxy:
         assert told(proxy) == b"hello"
-        with socket.create_connection(("127.0.0.1", proxy.port), timeout=5) as client:
+        with socket.create_connection(("127.0.0.1", proxy.port), timeout=60) as client:
             client.sendall(b"hello")
             assert client.recv(100) == b"hello"
             proxy.cut(0.0)
@@ -85,7 +86,7 @@ def test_a_proxy_passes_on_and_can_be_cut(echo: int) -> None:
 
 
 def test_a_deaf_client_is_cut_off_without_its_answer(echo: int) -> None:
-    with Proxy("127.0.0.1", echo) as proxy, socket.create_connection(("127.0.0.1", proxy.port), timeout=5) as client:
+    with Proxy("127.0.0.1", echo) as proxy, socket.create_connection(("127.0.0.1", proxy.port), timeout=60) as client:
         client.sendall(b"hello")
         assert client.recv(100) == b"hello"
         deaf = threading.Thread(target=proxy.deafen, args=(0.5,))
@@ -263,7 +264,7 @@ def test_a_process_can_be_told_another_time_while_it_runs(tmp_path: Path) -> Non
     settings |= {"DATABASE_URL": f"sqlite:///{tmp_path / 'tillwire.db'}", "BROKER_URL": ""}
 
     def said() -> datetime:
-        return parsedate_to_datetime(requests.get(f"{url}/healthz", timeout=10).headers["Date"])
+        return parsedate_to_datetime(requests.get(f"{url}/healthz", timeout=60).headers["Date"])
 
     with Nursery(clocked=True) as nursery:
         child = nursery.start(["serve", "--port", str(port)], settings, log)

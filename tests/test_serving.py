@@ -37,7 +37,7 @@ def url_of(running: Running) -> str:
 
 def post(url: str, body: bytes, secret: str, **headers: str) -> requests.Response:
     given = {"X-WC-Webhook-Topic": "order.updated", "X-WC-Webhook-Signature": signature(secret, body), **headers}
-    with requests.post(url, data=body, headers=given, timeout=20) as answer:
+    with requests.post(url, data=body, headers=given, timeout=60) as answer:
         return answer
 
 
@@ -73,7 +73,7 @@ class Town:
 
     def orders(self) -> list[str]:
         """What Gameball was told of."""
-        with requests.get(f"{self.simulators}/_sim/gameball/requests", timeout=5) as answer:
+        with requests.get(f"{self.simulators}/_sim/gameball/requests", timeout=60) as answer:
             return [each["body"]["orderId"] for each in answer.json()["requests"]]
 
 
@@ -138,10 +138,10 @@ def test_a_worker_by_itself_tells_its_health_and_what_it_counts_where_it_is_aske
             town.buy(url_of(serve), 604)
             assert until(town.orders) == ["604"]
             delivered = 'tillwire_deliveries_total{provider="gameball",state="delivered"} 1.0'
-            until(lambda: delivered in requests.get(f"{watched}/metrics", timeout=5).text.splitlines())
-            got = {path: requests.get(watched + path, timeout=5).status_code for path in ("/healthz", "/readyz", "/")}
+            until(lambda: delivered in requests.get(f"{watched}/metrics", timeout=60).text.splitlines())
+            got = {path: requests.get(watched + path, timeout=60).status_code for path in ("/healthz", "/readyz", "/")}
             assert got == {"/healthz": 200, "/readyz": 200, "/": 404}
-            forwarded = requests.get(f"{watched}/metrics", headers={"X-Forwarded-For": "192.0.2.1"}, timeout=5)
+            forwarded = requests.get(f"{watched}/metrics", headers={"X-Forwarded-For": "192.0.2.1"}, timeout=60)
             assert forwarded.status_code == 403
             assert worker.stop() == 0
             assert complaints(worker) == []
@@ -150,7 +150,7 @@ def test_a_worker_by_itself_tells_its_health_and_what_it_counts_where_it_is_aske
 
 def test_the_end_waits_for_the_call_under_way_even_if_told_twice(town: Town) -> None:
     fault = [{"kind": "delay", "seconds": 1.5}]
-    with requests.post(f"{town.simulators}/_sim/gameball/faults", json=fault, timeout=5) as answer:
+    with requests.post(f"{town.simulators}/_sim/gameball/faults", json=fault, timeout=60) as answer:
         assert answer.ok
     with town.running("serve", "--port", "0", "--json") as serve:
         url = url_of(serve)
@@ -212,7 +212,7 @@ def test_behind_a_proxy_on_this_machine_the_metrics_stay_shut(tmp_path: Path, da
         url = f"{url_of(serve)}/metrics"
         statuses = {}
         for name in ("None", "X-Forwarded-For", "X-Forwarded-Proto", "Forwarded", "Via"):
-            with requests.get(url, headers={name: "for=192.0.2.1"}, timeout=5) as answer:
+            with requests.get(url, headers={name: "for=192.0.2.1"}, timeout=60) as answer:
                 statuses[name] = answer.status_code
         assert statuses == {
             "None": 200,
@@ -249,7 +249,7 @@ def test_the_limit_holds_on_the_wire_and_the_server_goes_on(tmp_path: Path, data
 def test_headers_without_end_are_cut_off(tmp_path: Path, database_url: str) -> None:
     with Running(tmp_path, "serve", "--port", "0", "--json", "--no-worker", **settings(database_url)) as serve:
         parts = urlsplit(url_of(serve))
-        with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=10) as connection:
+        with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=60) as connection:
             connection.sendall(b"GET /healthz HTTP/1.1\r\nX: ")
             with pytest.raises(ConnectionError):
                 connection.sendall(b"x" * 100_000_000)

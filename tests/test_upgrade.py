@@ -19,9 +19,10 @@ import pytest
 import requests
 from sqlalchemy import Connection, create_engine, text
 
+from bench.ports import free_port
 from tests.bodies import woocommerce_order
 from tests.conftest import missing
-from tests.processes import ROOT, Running, answers, environment, free_port, run, until
+from tests.processes import ROOT, Running, answers, environment, run, until
 
 #: The last one whose newest revision of the schema is 0003.
 BEFORE = "32571ee"
@@ -108,12 +109,12 @@ class Town:
         proof = base64.b64encode(hmac.digest(self._made["secret"].encode(), body, hashlib.sha256)).decode()
         headers = {"X-WC-Webhook-Topic": "order.updated", "X-WC-Webhook-Signature": proof}
         headers["Content-Type"] = "application/json"
-        answer = requests.post(url + self._made["url"], data=body, headers=headers, timeout=10)
+        answer = requests.post(url + self._made["url"], data=body, headers=headers, timeout=60)
         assert (answer.status_code, answer.json()) == (200, {"status": "stored"})
 
     def reported(self) -> list[str]:
         """The orders that Sprii was told of, each as often as it was."""
-        told = requests.get(f"{self._simulators}/_sim/sprii/requests", timeout=5).json()["requests"]
+        told = requests.get(f"{self._simulators}/_sim/sprii/requests", timeout=60).json()["requests"]
         return sorted(order["id"] for each in told for order in each["body"]["orders"])
 
 

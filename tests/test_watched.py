@@ -23,7 +23,7 @@ OTHER_KEYS = {**KEYS, "ENCRYPTION_KEYS": "OTg3NjU0MzIxMDk4NzY1NDMyMTA5ODc2NTQzMj
 def order(url: str, made: dict[str, Any], number: int) -> requests.Response:
     body = json.dumps(woocommerce_order(number, email=EMAIL)).encode()
     proof = {"X-WC-Webhook-Topic": "order.updated", "X-WC-Webhook-Signature": signature(made["secret"], body)}
-    return requests.post(url + made["url"], data=body, headers=proof, timeout=20)
+    return requests.post(url + made["url"], data=body, headers=proof, timeout=60)
 
 
 def spans(collector: Listener) -> list[Any]:

@@ -29,10 +29,11 @@ from app.simulators.providers import ProvidersServer, create_providers_app
 from app.simulators.shopify_platform import ShopifyPlatform
 from app.simulators.story import OrderStory
 from app.simulators.woocommerce_platform import WooCommercePlatform
+from bench.ports import free_port
 from tests import databases
 from tests.browser import Browsers, eventually
 from tests.merchant import set_size, signed_in
-from tests.processes import ROOT, Running, answers, free_port, until
+from tests.processes import ROOT, Running, answers, until
 from tests.visitor import ANNA
 from tests.walks import state_of
 
@@ -176,7 +177,7 @@ class Merchant:
         self.driver.execute_script("document.querySelector('main').old = true")
 
     def _wait_for_another(self) -> None:
-        eventually(self._is_another, seconds=20)
+        eventually(self._is_another, seconds=60)
 
     def _is_another(self) -> bool:
         asked = "const m = document.querySelector('main'); return m && !m.old && document.readyState === 'complete'"

@@ -17,9 +17,10 @@ from selenium.webdriver.remote.webdriver import WebDriver
 from app.providers.registry import PROVIDERS
 from app.simulators.providers import ProvidersServer, create_providers_app
 from app.simulators.shopify_platform import ShopifyPlatform
+from bench.ports import free_port
 from tests import databases
 from tests.browser import Browsers, console, eventually, shoot
-from tests.processes import ROOT, Running, answers, free_port, run, until
+from tests.processes import ROOT, Running, answers, run, until
 
 SHOP = "first.myshopify.com"
 SECRET = "shpss_" + "a" * 32

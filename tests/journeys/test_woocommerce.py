@@ -15,9 +15,10 @@ from selenium.webdriver.remote.webdriver import WebDriver
 from app.providers.registry import PROVIDERS
 from app.simulators.providers import ProvidersServer, create_providers_app
 from app.simulators.woocommerce_platform import WooCommercePlatform
+from bench.ports import free_port
 from tests import databases
 from tests.browser import console, eventually, shoot
-from tests.processes import Running, answers, free_port, run, until
+from tests.processes import Running, answers, run, until
 
 EMAIL = "anna@shop.example"
 

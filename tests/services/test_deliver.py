@@ -451,17 +451,17 @@ def test_gameball_gets_one_call_at_a_time_per_customer(rig: Rig, shop: int) -> N
 
 def test_a_destination_that_hangs_does_not_delay_another(rig: Rig, shop: int) -> None:
     rig.switch_on(shop, "seeka", "spotler")
-    faults(rig, "seeka", {"kind": "delay", "seconds": 3})
+    faults(rig, "seeka", {"kind": "delay", "seconds": 5})
     for order_id in range(1, 31):
         order(rig, shop, order_id)
     started = time.monotonic()
     _until_delivered(rig, "spotler", 30)
-    assert time.monotonic() - started < 2.5
+    assert time.monotonic() - started < 4.5
 
 
 def _until_delivered(rig: Rig, provider: str, count: int) -> None:
     rig.account()
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while len(rig.deliveries(provider=provider, state="delivered")) < count:
         assert time.monotonic() < until
         if not rig.deliverer.work():

@@ -137,7 +137,7 @@ def stored(store: Connected, order: int) -> None:
 
 
 def worked_off(store: Connected, clerk: Accountant, until: Callable[[], object]) -> None:
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while not until():
         assert time.monotonic() < end
         if not clerk.work():
@@ -146,13 +146,13 @@ def worked_off(store: Connected, clerk: Accountant, until: Callable[[], object])
 
 def test_no_other_shop_waits_for_a_slow_store(store: Connected, apart: Accountant) -> None:
     order, line = refunded(store)
-    store.platform.set_faults([{"path": "/refunds", "kinds": ["delay"], "seconds": 1.5}])
+    store.platform.set_faults([{"path": "/refunds", "kinds": ["delay"], "seconds": 5}])
     stored(store, order)
     other = store.rig.shop("woocommerce", "https://other.example")
     store.rig.woocommerce(other, "order.created", woocommerce_order(77))
     began = time.monotonic()
     worked_off(store, apart, lambda: ("order.paid", "77") in store.kinds())
-    assert (time.monotonic() - began < 1.0, refund_events(store)) == (True, [])
+    assert (time.monotonic() - began < 4.5, refund_events(store)) == (True, [])
     worked_off(store, apart, lambda: refund_events(store))
     (refund,) = refund_events(store)
     assert [each["line_id"] for each in refund["lines"]] == [line]

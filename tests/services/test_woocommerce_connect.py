@@ -539,7 +539,7 @@ def test_a_slow_store_holds_nobody_for_longer_than_asked(walks: Walks) -> None:
     began = time.monotonic()
     with pytest.raises(Wrong, match="could not reach your store from the internet"):
         begin(walks.stores.hurried(1.0), walks.account, walks.store.url, NOW)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
 
 
 # --- addresses --------------------------------------------------------------------------------------------------------

@@ -49,7 +49,7 @@ def hook_of(walks: Walks, topic: str) -> Any:
 def deliver(walks: Walks, topic: str, body: bytes, *, secret: str | None = None) -> int:
     hook = hook_of(walks, topic)
     headers = {"X-WC-Webhook-Topic": topic, "X-WC-Webhook-Signature": sign(secret or hook.secret, body)}
-    return requests.post(hook.delivery_url, data=body, headers=headers, timeout=5).status_code
+    return requests.post(hook.delivery_url, data=body, headers=headers, timeout=60).status_code
 
 
 def understood(walks: Walks) -> list[str]:
@@ -185,7 +185,7 @@ def test_12_wc_auth_that_cannot_send_its_keys(walks: Walks) -> None:
     callback = walks.store.forge_callback(
         f"{walks.config.public_url}/connect/woocommerce/callback", state_of(walk.authorize)
     )
-    assert (callback, time.monotonic() - began < 3) == (200, True)
+    assert (callback, time.monotonic() - began < 10) == (200, True)
     key = walks.store.make_key()
     shop = by_hand(walks.stores, walks.account, walks.store.url, key.consumer_key, key.consumer_secret, NOW)
     assert walks.connection(shop).state == "connected"

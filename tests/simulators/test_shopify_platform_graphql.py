@@ -51,7 +51,7 @@ class App:
             f"{self.platform.url}/admin/api/{version}graphql.json",
             json={"query": query, "variables": variables or {}},
             headers={"Host": SHOP, "X-Shopify-Access-Token": self.token, **headers},
-            timeout=5,
+            timeout=60,
         )
 
     def ask(self, query: str, /, **variables: Any) -> Any:
@@ -136,7 +136,7 @@ def test_the_rest_admin_api_is_refused_and_noted(app: App) -> None:
     answer = app.session.get(
         f"{app.platform.url}/admin/api/2026-10/orders.json",
         headers={"Host": SHOP, "X-Shopify-Access-Token": app.token},
-        timeout=5,
+        timeout=60,
     )
     assert answer.status_code == 403
     assert app.platform.sentences() == ["the REST Admin API was called"]

@@ -36,7 +36,7 @@ class App:
             f"{self.platform.url}/admin/oauth/access_token",
             json={"client_id": "client", "client_secret": self.secret, **fields},
             headers={"Host": shop},
-            timeout=5,
+            timeout=60,
         )
         return answer.status_code, answer.json()
 
@@ -59,7 +59,7 @@ class App:
             f"{self.platform.url}/admin/api/2026-10/graphql.json",
             json={"query": "{ shop { id } }"},
             headers={"Host": shop, "X-Shopify-Access-Token": token},
-            timeout=5,
+            timeout=60,
         ).status_code
 
 
@@ -240,7 +240,7 @@ def authorize(app: App, **changes: str) -> requests.Response:
         f"{app.platform.url}/admin/oauth/authorize",
         params=parameters | changes,
         headers={"Host": SHOP},
-        timeout=5,
+        timeout=60,
         allow_redirects=False,
     )
 
@@ -253,7 +253,7 @@ def test_the_grant_page_asks_and_its_button_leads_back_with_a_code_for_one_use(a
         f"{app.platform.url}/admin/oauth/authorize",
         data={"client_id": "client", "redirect_uri": CALLBACK, "state": "s" * 32, "scope": "read_orders"},
         headers={"Host": SHOP},
-        timeout=5,
+        timeout=60,
         allow_redirects=False,
     )
     back = urlsplit(click.headers["Location"])
@@ -294,7 +294,7 @@ def test_a_shop_is_known_by_its_host_or_by_the_path(app: App) -> None:
         f"{app.platform.url}/shops/{SHOP}/admin/api/2026-10/graphql.json",
         json={"query": "{ shop { id } }"},
         headers={"X-Shopify-Access-Token": token},
-        timeout=5,
+        timeout=60,
     )
     assert by_path.json()["data"] == {"shop": {"id": "gid://shopify/Shop/42"}}
     with httpx.Client(transport=app.platform.transport()) as client:
@@ -323,7 +323,7 @@ def test_a_fault_befalls_a_token_request_once(app: App, fault: str) -> None:
                 "refresh_token": token,
             },
             headers={"Host": SHOP},
-            timeout=5,
+            timeout=60,
         )
         seen = "html" if answer.headers["Content-Type"] == "text/html" else "json"
     except requests.ConnectionError:

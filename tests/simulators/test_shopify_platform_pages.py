@@ -166,19 +166,21 @@ def test_the_frame_is_loaded_with_a_signed_query(stage: Stage) -> None:
 
 def test_without_the_app_the_admin_leads_to_the_listing_and_hands_out_no_token(stage: Stage) -> None:
     url = f"{stage.platform.url}/store/first/apps/tillwire"
-    opened = requests.get(url, timeout=5, allow_redirects=False)
+    opened = requests.get(url, timeout=60, allow_redirects=False)
     assert (opened.status_code, opened.headers["Location"]) == (302, "/store/first/listing/tillwire")
-    assert requests.get(f"{url}/id_token", timeout=5).status_code == 403
+    assert requests.get(f"{url}/id_token", timeout=60).status_code == 403
 
 
 def test_names_are_written_as_text(stage: Stage) -> None:
     stage.platform.add_shop("odd", name="<b>Odd</b>")
     stage.platform.install("odd")
-    page = requests.get(f"{stage.platform.url}/store/odd/apps/tillwire/<i>", timeout=5).text
+    page = requests.get(f"{stage.platform.url}/store/odd/apps/tillwire/<i>", timeout=60).text
     assert ("<b>" in page, "<i>" in page) == (False, False)
 
 
 @pytest.mark.parametrize("script", ["app-bridge.js", "polaris-1.js", "polaris.js"])
 def test_scripts_come_from_the_cdn(stage: Stage, script: str) -> None:
-    answer = requests.get(f"{stage.platform.url}/shopifycloud/{script}", headers={"Host": "cdn.shopify.com"}, timeout=5)
+    answer = requests.get(
+        f"{stage.platform.url}/shopifycloud/{script}", headers={"Host": "cdn.shopify.com"}, timeout=60
+    )
     assert answer.headers["Content-Type"] == "application/javascript; charset=utf-8"

@@ -136,7 +136,7 @@ def test_a_bare_name_is_redirected_to_www_and_following_it_with_keys_is_noticed(
         assert answer.status_code == 301
         assert answer.headers["Location"] == f"{store.url}/wp-json/wc/v3/webhooks?status=all&redirected=1"
         assert store.sentences() == []
-        requests.post(f"{bare}/wp-json/wc/v3/webhooks", json={}, headers=TILLWIRE, timeout=10)
+        requests.post(f"{bare}/wp-json/wc/v3/webhooks", json={}, headers=TILLWIRE, timeout=60)
         assert store.sentences() == ["followed a redirect with its keys: a POST becomes a GET on the way"]
         assert [call["method"] for call in store.calls()] == ["GET", "POST", "GET"]
 
@@ -422,7 +422,7 @@ def test_the_plugins_button_opens_a_link_that_was_signed_for_its_person() -> Non
             json=given,
             headers=TILLWIRE,
             auth=(key.consumer_key, key.consumer_secret),
-            timeout=10,
+            timeout=60,
         )
         assert (answer.status_code, answer.json()) == (200, {"kid": "k1"})
         with requests.Session() as browser:
@@ -431,7 +431,7 @@ def test_the_plugins_button_opens_a_link_that_was_signed_for_its_person() -> Non
                 f"{store.url}/wp-admin/admin.php?page=tillwire",
                 cookies=store.cookie("manager"),
                 allow_redirects=False,
-                timeout=10,
+                timeout=60,
             )
         address, _, query = pressed.headers["Location"].partition("?")
         assert address == "https://tillwire.test/sign-in/wordpress"

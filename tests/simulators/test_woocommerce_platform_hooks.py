@@ -439,7 +439,7 @@ def test_set_active_by_rest_it_falls_silent_at_the_next_failure(
         f"{store.url}/wp-json/wc/v3/webhooks/{number}",
         json={"status": "active"},
         auth=(key.consumer_key, key.consumer_secret),
-        timeout=10,
+        timeout=60,
     )
     assert (answer.json()["status"], hook(store, "order.updated").failures) == ("active", 6)
     fail(store, receiver, 1)

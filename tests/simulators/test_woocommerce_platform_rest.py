@@ -271,7 +271,7 @@ def test_the_library_signs_as_the_store_expects_but_not_lists(plain: WooCommerce
         url = f"{plain.url}/wp-json/wc/v3/orders?{urlencode(params, doseq=True)}"
         key = ask.key
         address = OAuth(url, key.consumer_key, key.consumer_secret, version="wc/v3", oauth_timestamp=NOW)
-        return requests.get(address.get_oauth_url(), params=params, headers=TILLWIRE, timeout=10)
+        return requests.get(address.get_oauth_url(), params=params, headers=TILLWIRE, timeout=60)
 
     found = listed({"include": f"{first},{second}", "_fields": "id", "order": "asc"})
     assert found.json() == [{"id": first}, {"id": second}]
@@ -725,7 +725,7 @@ def test_the_plugins_route_is_there_with_the_plugin_and_wants_a_whole_key(
 
     def post(document: dict[str, str]) -> requests.Response:
         where = f"{store.url}/wp-json/wc-tillwire/v1/link-key"
-        return requests.post(where, json=document, auth=pair, headers=TILLWIRE, timeout=10)
+        return requests.post(where, json=document, auth=pair, headers=TILLWIRE, timeout=60)
 
     assert error(post(given))[:2] == (404, "rest_no_route")
     store.plugin = True

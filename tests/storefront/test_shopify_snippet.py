@@ -199,6 +199,7 @@ def test_two_copies_do_it_once(browser: WebDriver, shop: Shop) -> None:
     page, url = shop
     browser.get(f"{url}?snippets=2")
     assert act(browser, "SOME_CHECKOUT", orderNo="5934-14", products=SHIRT) == FILLED
+    eventually(lambda: page.looks == 2)
     time.sleep(0.6)
     assert (page.written, page.looks, page.attributes()) == (1, 2, [{"sprii_order_no": "5934-14"}])
     assert console(browser) == []
@@ -331,9 +332,9 @@ def test_a_refusal_is_not_repeated_on_the_same_page_but_on_the_next(browser: Web
     page.failures = [422, 422]
     browser.get(url)
     assert act(browser, "SOME_CHECKOUT", orderNo="5934-14", products=SHIRT) == FILLED
-    tried = page.written
+    eventually(lambda: page.written == 2)  # before and after the code of the shop
     time.sleep(0.8)
-    assert page.written == tried == 2  # before and after the code of the shop
+    assert page.written == 2
     page.failures = []
     browser.get(url)
     eventually(lambda: page.attributes() == [{"sprii_order_no": "5934-14"}])
@@ -345,8 +346,8 @@ def test_the_shop_is_not_kept_waiting_by_a_cart_that_fails(browser: WebDriver, s
     browser.get(url)
     begun = time.monotonic()
     assert act(browser, "SOME_CHECKOUT", orderNo="5934-14", products=SHIRT) == FILLED
-    assert time.monotonic() - begun < 5
-    eventually(lambda: page.written == 4, seconds=15)
+    assert time.monotonic() - begun < 10
+    eventually(lambda: page.written == 4, seconds=60)
     time.sleep(1)
     assert page.written == 4
 

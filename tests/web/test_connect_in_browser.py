@@ -30,8 +30,8 @@ def test_two_clicks_and_an_address_connect_a_store(walks: Walks, browser: WebDri
     browser.find_element(By.ID, "address").send_keys(walks.store.url)
     browser.find_element(By.CSS_SELECTOR, "main button").click()
     approve = until.element_to_be_clickable((By.CSS_SELECTOR, "a.wc-auth-approve"))
-    WebDriverWait(browser, 20).until(approve).click()
-    WebDriverWait(browser, 20).until(until.url_to_be(f"{ours}/shops/1"))
+    WebDriverWait(browser, 60).until(approve).click()
+    WebDriverWait(browser, 60).until(until.url_to_be(f"{ours}/shops/1"))
     assert "Connected" in browser.find_element(By.TAG_NAME, "main").text
     assert [topic for topic, status, _ in walks.hooks() if status == "active"] == [
         *("order.created", "order.deleted", "order.restored", "order.updated"),

@@ -143,7 +143,7 @@ def test_the_callback_answers_exactly_200_and_calls_nobody(walks: Walks) -> None
     url = walks.config.public_url + CALLBACK
     headers = {"Content-Type": "application/json;charset=UTF-8"}
     for _ in range(2):
-        answer = requests.post(url, data=json.dumps(body), headers=headers, timeout=5)
+        answer = requests.post(url, data=json.dumps(body), headers=headers, timeout=60)
         assert (answer.status_code, answer.json()) == (200, {"status": "taken"})
     assert (len(walks.store.calls()), count("keys taken")) == (calls, taken + 2)
 

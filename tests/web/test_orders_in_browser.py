@@ -125,7 +125,7 @@ def test_in_the_admin_filters_and_downloads_work_without_cookies(
     browser.get(f"{url}/shops/{inside}/deliveries?{query}")
     Select(browser.find_element(By.ID, "provider")).select_by_value("sprii")
     browser.find_element(By.CSS_SELECTOR, ".filters button").click()
-    WebDriverWait(browser, 10).until(lambda driver: "provider=sprii" in driver.current_url)
+    WebDriverWait(browser, 60).until(lambda driver: "provider=sprii" in driver.current_url)
     assert "host=aG9zdA" in browser.current_url
     browser.find_element(By.CSS_SELECTOR, "a[download]").click()
     name = f"deliveries-{datetime.now(UTC):%Y-%m-%d}.csv"

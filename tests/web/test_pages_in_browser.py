@@ -47,7 +47,7 @@ def url(server: BaseWSGIServer, path: str) -> str:
 
 
 def text(browser: WebDriver, selector: str) -> str:
-    waiting = WebDriverWait(browser, 10, ignored_exceptions=[StaleElementReferenceException])
+    waiting = WebDriverWait(browser, 60, ignored_exceptions=[StaleElementReferenceException])
     found: str = waiting.until(lambda driver: driver.find_element(By.CSS_SELECTOR, selector).text)
     return found
 

