@@ -22,11 +22,11 @@ run: setup
 demo: setup
 	@exec $(BIN)/tillwire demo
 
+# TESTS=tests/services is a part of them, here and below.
 test: setup
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 # Once more on PostgreSQL with a broker, what stands on a database: all other tests would only repeat themselves.
-# TESTS=tests/services is a part of them.
 test-postgresql: setup
 	TEST_DATABASE=postgresql TEST_BROKER_URL="$${TEST_BROKER_URL:-amqp://guest:guest@127.0.0.1:5672/%2F}" \
 		$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m database $(TESTS)
