@@ -10,6 +10,7 @@ that waited. How far it is stands in the transaction of what it removed, so a pr
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -17,12 +18,14 @@ from sqlalchemy import Select, case, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from app.db import Database
+from app.db import Database, lies_in_the_data
 from app.models import Attempt, Delivery, Event, EventState, Pruning, Shop, Webhook, WebhookState
 from app.models.delivery import OPEN
 from app.services import audit
 from app.services.errors import Wrong
 from app.services.said import mark
+
+log = logging.getLogger(__name__)
 
 DAYS = 90  #: unless the shop's people chose otherwise
 FEWEST, MOST = 14, 730  #: a delivery is tried for ten days, and somebody has to see why it failed
@@ -61,7 +64,7 @@ class Overtaken(Exception):
 
 
 def days(shop: Shop) -> int:
-    return int(shop.settings.get(_SETTING, DAYS))
+    return min(max(int(shop.settings.get(_SETTING, DAYS)), FEWEST), MOST)
 
 
 def save(session: Session, shop_id: int, typed: str, seen: str, actor: str, now: datetime) -> None:
@@ -87,13 +90,14 @@ def save(session: Session, shop_id: int, typed: str, seen: str, actor: str, now:
 
 def _read(typed: str) -> int:
     text = typed.strip()
-    if not (text.isascii() and text.isdecimal() and FEWEST <= int(text[:9]) <= MOST):
+    wanted = int(text) if text.isascii() and text.isdecimal() and len(text) <= len(str(MOST)) else 0
+    if not FEWEST <= wanted <= MOST:
         raise Wrong(
             mark("Enter a number of days from {fewest} to {most}. Nothing was changed.").format(
                 fewest=FEWEST, most=MOST
             )
         )
-    return int(text)
+    return wanted
 
 
 def prune_due(db: Database, now: datetime) -> int:
@@ -101,7 +105,18 @@ def prune_due(db: Database, now: datetime) -> int:
     wanted = select(Shop).outerjoin(Pruning, Pruning.shop_id == Shop.id)
     with db.read() as session:
         shops = session.scalars(wanted.where(or_(Pruning.shop_id.is_(None), Pruning.due_at <= now))).all()
-    return sum(_prune(db, shop, now) for shop in shops)
+    return sum(_prune_apart(db, shop, now) for shop in shops)
+
+
+def _prune_apart(db: Database, shop: Shop, now: datetime) -> int:
+    """One shop's trouble must not keep the others' bodies."""
+    try:
+        return _prune(db, shop, now)
+    except Exception as error:
+        if not lies_in_the_data(error):
+            raise
+        log.exception("retention failed; trying again later", extra={"shop": shop.id})
+        return 0
 
 
 def prune_strays(db: Database, now: datetime) -> int:
