@@ -682,6 +682,7 @@ def test_a_dry_run_counts_and_changes_nothing(sold: Rig, cli: Cli) -> None:
         "by_state": {"delivered": 3, "skipped": 1, "shadow": 2, "dead": 2},
         "replayed": 0,
         "would_replay": 7,
+        "waiting": 0,
         "refused": [of(sold, "sprii")],
         "superseded": [],
         "reason": "a repeat would count twice at the provider; --force sends all the same",

@@ -11,7 +11,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from app.db import clock
-from app.models import Delivery, DeliveryState, Destination, Endpoint, Event, EventState, Mode, Receipt, Shop
+from app.models import Attempt, Delivery, DeliveryState, Destination, Endpoint, Event, EventState, Mode, Receipt, Shop
 from app.providers import http
 from app.providers.base import Answer, Provider
 from app.providers.errors import DeliveryError, Unauthorized
@@ -19,6 +19,7 @@ from app.providers.registry import PROVIDERS
 from app.services.errors import NotFound, Wrong
 from app.services.holds import release
 from app.services.packing import unpack
+from app.services.replay import TAKEN
 from app.services.route import Router
 from app.services.said import mark
 from app.services.secrets import Vault
@@ -226,8 +227,15 @@ def _catch_up(session: Session, router: Router, shop: Shop, destination: Destina
         send_collected(session, destination, days)
 
 
+#: Nothing says that the provider had the delivery.
+NOT_TAKEN = ~select(Attempt.id).where(Attempt.delivery_id == Delivery.id, TAKEN).exists()
+
+
 def send_collected(session: Session, destination: Destination, days: int) -> int:
-    """Send what shadow mode built in so many past days, and only that; return how many."""
+    """Send what shadow mode built in so many past days, and only that; return how many.
+
+    What the provider took before it was sent again in shadow mode is not: it has that.
+    """
     due = clock(session)
     collected = (
         update(Delivery)
@@ -236,6 +244,7 @@ def send_collected(session: Session, destination: Destination, days: int) -> int
             Delivery.destination_id == destination.id,
             Delivery.state == DeliveryState.SHADOW,
             Delivery.created_at >= now() - timedelta(days=days),
+            NOT_TAKEN,
         )
         .values(state=DeliveryState.PENDING, reason="collected in shadow mode", due_at=due, since=due)
     )

@@ -13,7 +13,7 @@ from app.services import attempts
 from app.services.cover import Cover
 from app.services.delivery_list import one
 from app.services.packing import unpack
-from app.services.replay import FINISHED, counts_twice, overtaken
+from app.services.replay import FINISHED, counted_twice, overtaken
 from app.services.timeline import Sent, describe
 
 
@@ -54,6 +54,6 @@ def delivery_view(session: Session, shop_id: int, delivery_id: int) -> DeliveryV
         mode=destination.mode if destination else None,
         finished=delivery.state in FINISHED,
         unknown=delivery.state == DeliveryState.UNKNOWN,
-        twice=counts_twice(delivery),
+        twice=bool(counted_twice(session, [delivery])),
         overtaken=delivery.id in overtaken(session, [delivery]),
     )

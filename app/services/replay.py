@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.db import clock
-from app.models import Delivery, DeliveryState, Destination, Mode
+from app.models import Attempt, Delivery, DeliveryState, Destination, Mode
 from app.providers.registry import PROVIDERS
 from app.services import audit
 from app.services.errors import NotFound, Wrong
@@ -19,6 +19,8 @@ from app.services.said import mark
 from app.services.settle import confirm
 
 OFF = mark("the destination is off")
+#: Of an attempt: the provider had it, then at least.
+TAKEN = Attempt.outcome.in_(("accepted", "applied"))
 AT_ONCE = 500  #: orders that the database is asked about in one question
 FINISHED = (
     DeliveryState.DELIVERED,
@@ -72,11 +74,21 @@ def _all_there(session: Session, ids: Sequence[int]) -> None:
         )
 
 
-def counts_twice(delivery: Delivery) -> bool:
-    """Whether sending it again may count a second time at the provider."""
+def counted_twice(session: Session, deliveries: Sequence[Delivery]) -> set[int]:
+    """Those that, sent again, may count a second time at the provider: it has them, had them before they were sent
+    again, or may have them, for an answer was lost and nobody has asked since."""
+    risky = [each for each in deliveries if _adds(each)]
+    found = {each.id for each in risky if each.doubt or each.state in (DeliveryState.DELIVERED, DeliveryState.UNKNOWN)}
+    others = [each.id for each in risky if each.id not in found]
+    for start in range(0, len(others), AT_ONCE):
+        taken = select(Attempt.delivery_id).where(Attempt.delivery_id.in_(others[start : start + AT_ONCE]), TAKEN)
+        found |= set(session.scalars(taken))
+    return found
+
+
+def _adds(delivery: Delivery) -> bool:
     action = PROVIDERS[delivery.provider].actions[delivery.action]
-    taken = delivery.state in (DeliveryState.DELIVERED, DeliveryState.UNKNOWN)
-    return taken and action.adds_value and not action.repeatable
+    return action.adds_value and not action.repeatable
 
 
 def overtaken(session: Session, deliveries: Sequence[Delivery]) -> set[int]:
@@ -114,15 +126,16 @@ def _may_go_back(delivery: Delivery) -> bool:
 
 def replay(session: Session, chosen: Sequence[Delivery], *, force: bool, dry_run: bool) -> dict[str, Any]:
     """Count, and unless ``dry_run`` send again; without ``force`` not what would count twice or put back a state."""
-    refused = [each for each in chosen if counts_twice(each) and not force]
+    twice = set() if force else counted_twice(session, chosen)
+    refused = [each for each in chosen if each.id in twice]
     late = overtaken(session, chosen)
     superseded = [each for each in chosen if each.id in late and not (force and _may_go_back(each))]
     left_out = {each.id for each in (*refused, *superseded)}
     allowed = [each for each in chosen if each.id not in left_out]
     states = dict(Counter(each.state for each in chosen))
+    waiting = _waiting(session, {delivery.destination_id for delivery in allowed})
     if not dry_run:
         now = clock(session)
-        waiting = _waiting(session, {delivery.destination_id for delivery in allowed})
         for delivery in allowed:
             held = waiting.get(delivery.destination_id)
             delivery.state, delivery.reason = DeliveryState.PENDING, mark("sent again by a person")
@@ -135,6 +148,7 @@ def replay(session: Session, chosen: Sequence[Delivery], *, force: bool, dry_run
         "by_state": states,
         "replayed": 0 if dry_run else len(allowed),
         "would_replay": len(allowed),
+        "waiting": sum(each.destination_id in waiting for each in allowed),
         "refused": [each.id for each in refused],
         "superseded": [each.id for each in superseded],
         "reason": "a repeat would count twice at the provider; --force sends all the same" if refused else None,

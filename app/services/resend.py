@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -27,6 +29,8 @@ class Resending:
     twice: int  #: that the provider might count a second time
     overtaken: int  #: of which the provider has a newer state, so an older one would put it back
     more: bool  #: more of them are left than one press sends
+    waiting: int = 0  #: of those that go out: kept until their provider is switched on, or lets go on
+    mark: str = field(default="", compare=False)  #: stands for just these deliveries, and what each of them is
 
 
 def resend(
@@ -44,13 +48,24 @@ def resend(
     taken = found[:most]
     done = replay.replay(session, taken, force=twice, dry_run=actor is None)
     left_out = {*done["refused"], *done["superseded"]}
-    risky = [each for each in taken if each.id in done["refused"]]
-    result = Resending(len(taken), done["would_replay"], len(risky), len(done["superseded"]), more=len(found) > most)
+    goes = [each.id for each in taken if each.id not in left_out]
+    result = Resending(
+        found=len(taken),
+        sent=len(goes),
+        twice=len(done["refused"]),
+        overtaken=len(done["superseded"]),
+        waiting=done["waiting"],
+        more=len(found) > most,
+        mark=_mark(goes, done["refused"], done["superseded"]),
+    )
     if actor and result.sent:
-        sent = [each.id for each in taken if each.id not in left_out]
-        after = {"number": len(sent), "twice": twice, "first": sent[0], "last": sent[-1]}
+        after = {"number": len(goes), "twice": twice, "first": goes[0], "last": goes[-1]}
         audit.record(session, shop_id=shop_id, actor=actor, action="resend deliveries", after=after)
     return result
+
+
+def _mark(*groups: Sequence[int]) -> str:
+    return hashlib.sha256(repr([sorted(each) for each in groups]).encode()).hexdigest()
 
 
 def release(session: Session, shop_id: int, provider: str, *, actor: str) -> int:

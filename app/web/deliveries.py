@@ -11,6 +11,7 @@ from flask import Blueprint, Response, abort, current_app, g, redirect, render_t
 from flask.typing import ResponseReturnValue
 
 from app.db import Database
+from app.models import DeliveryState
 from app.providers.registry import PROVIDERS
 from app.services import attempts, audit, delivery_list, delivery_page, download, replay, resend
 from app.services.delivery_list import Choice
@@ -93,17 +94,17 @@ def payload(shop_id: int, delivery_id: int, attempt_id: int) -> ResponseReturnVa
 
 @bp.post("/shops/<int:shop_id>/deliveries/resend", endpoint="resend")
 def send_again(shop_id: int) -> ResponseReturnValue:
-    """Ask first, with the count; then send what was asked about, unless it became another number meanwhile."""
+    """Ask first, with the count; then send what was asked about, unless it became something else meanwhile."""
     shop, filters = current_shop(), Filters(request.form)
     choice = _marked() or filters.choice(g.shop)
     if not choice.ids and (request.form.get("what") != "all" or choice.state not in FINISHED):
         return redirect(page_url("deliveries.index", shop_id=shop, done="nothing", **filters.given()), 303)
     with _db().write() as session:
         plan = resend.resend(session, shop, choice, twice=False, actor=None)
-        if request.form.get("confirmed") != _mark(plan):
+        if request.form.get("confirmed") != plan.mark:
             return _ask(plan, choice, filters, changed="confirmed" in request.form)
         done = resend.resend(session, shop, choice, twice="twice" in request.form, actor=g.access.actor)
-    said = {"done": "resent", "number": done.sent}
+    said = _sent_again(done.sent - done.waiting, done.waiting)
     if len(choice.ids) == 1:
         return redirect(page_url("deliveries.show", shop_id=shop, delivery_id=choice.ids[0], **said), 303)
     return redirect(page_url("deliveries.index", shop_id=shop, **said, **filters.given()), 303)
@@ -116,16 +117,10 @@ def _ask(plan: resend.Resending, choice: Choice, filters: Filters, *, changed: b
         ids=choice.ids,
         filters=filters,
         given=filters.given(),
-        mark=_mark(plan),
         changed=changed,
         at_once=resend.AT_ONCE,
     )
     return page, 409 if changed else 200
-
-
-def _mark(plan: resend.Resending) -> str:
-    """What somebody was asked about."""
-    return f"{plan.found}-{plan.sent}-{plan.twice}-{plan.overtaken}"
 
 
 def _marked() -> Choice | None:
@@ -143,8 +138,9 @@ def settle(shop_id: int, delivery_id: int) -> ResponseReturnValue:
     with _db().write() as session:
         delivery = delivery_list.one(session, shop, delivery_id, change=True)
         replay.settle_unknown(session, delivery, found == "yes", g.access.actor)
-    said = "delivered" if found == "yes" else "resent"
-    return redirect(page_url("deliveries.show", shop_id=shop, delivery_id=delivery_id, done=said, number=1), 303)
+        waits = delivery.state == DeliveryState.HELD
+    said = {"done": "delivered", "number": 1} if found == "yes" else _sent_again(int(not waits), int(waits))
+    return redirect(page_url("deliveries.show", shop_id=shop, delivery_id=delivery_id, **said), 303)
 
 
 @bp.post("/shops/<int:shop_id>/deliveries/release")
@@ -158,10 +154,20 @@ def release(shop_id: int) -> ResponseReturnValue:
     return redirect(page_url("deliveries.index", shop_id=shop, provider=provider, done="released", number=number), 303)
 
 
+def _sent_again(number: int, waiting: int) -> dict[str, object]:
+    """For the address of the page that says so."""
+    return {"done": "resent", "number": number} | ({"waiting": waiting} if waiting else {})
+
+
 def _done() -> dict[str, object]:
     """What was done just before, for its notice."""
-    said, number = request.args.get("done"), request.args.get("number", "")[:6]
-    return {"done": said if said in _DONE else None, "number": int(number) if number.isdecimal() else 0}
+    said = request.args.get("done")
+    return {"done": said if said in _DONE else None, "number": _number("number"), "waiting": _number("waiting")}
+
+
+def _number(name: str) -> int:
+    given = request.args.get(name, "")[:6]
+    return int(given) if given.isdecimal() else 0
 
 
 def _titles() -> dict[str, str]:

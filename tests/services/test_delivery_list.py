@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from app.models import AuditEntry, Delivery, Destination
-from app.services import delivery_list, download, orders, resend
+from app.models import Attempt, AuditEntry, Delivery, Destination
+from app.services import configure, delivery_list, download, orders, resend
 from app.services.delivery_list import Choice, mark
 from app.services.delivery_page import delivery_view
 from app.services.download import COLUMNS, harmless
@@ -34,6 +34,7 @@ def shop(rig: Rig) -> int:
     put(rig, 3, state="dead", reason="too late")
     put(rig, 4, state="held", reason="mend it")
     put(rig, 5, state="unknown", reason="lost")
+    answered(rig, "refused", 2, 3, 4)
     return shop
 
 
@@ -44,6 +45,11 @@ def tell(rig: Rig, shop: int, order_id: int, **changes: Any) -> None:
 def put(rig: Rig, delivery_id: int, **values: Any) -> None:
     with rig.db.write() as session:
         session.execute(update(Delivery).where(Delivery.id == delivery_id).values(**values))
+
+
+def answered(rig: Rig, outcome: str, *deliveries: int) -> None:
+    with rig.db.write() as session:
+        session.execute(update(Attempt).where(Attempt.delivery_id.in_(deliveries)).values(outcome=outcome))
 
 
 def ids(rig: Rig, shop: int, choice: Choice = Choice(), **more: Any) -> list[int]:  # noqa: B008 - frozen
@@ -181,6 +187,51 @@ def test_what_might_count_twice_stays_unless_somebody_insists(rig: Rig, shop: in
     assert sum(len(each["orders"]) for each in counted) == 9
 
 
+@pytest.mark.parametrize("doubt", [True, False])
+def test_what_waits_after_a_lost_answer_might_count_twice(rig: Rig, shop: int, doubt: bool) -> None:
+    put(rig, 4, doubt=doubt)
+    assert again(rig, shop, Choice(ids=(4,))) == Resending(1, 1 - doubt, int(doubt), 0, more=False)
+    if doubt:
+        assert again(rig, shop, Choice(ids=(4,)), twice=True).sent == 1
+    assert states(rig)[3] == "pending"
+
+
+def test_what_was_delivered_once_might_count_twice_whatever_became_of_it_since(rig: Rig, shop: int) -> None:
+    """Sent again in shadow mode it is only built, so the provider still has what it had."""
+    put(rig, 4, state="dead")
+    rig.set(shop, "sprii", mode="shadow")
+    assert again(rig, shop, Choice(ids=(1,)), twice=True).sent == 1
+    rig.work()
+    assert states(rig)[0] == "shadow"
+    assert again(rig, shop, Choice(ids=(1,))) == Resending(1, 0, 1, 0, more=False)
+    with rig.db.write() as session:
+        [destination] = session.scalars(select(Destination))
+        assert configure.send_collected(session, destination, 1) == 0
+    assert states(rig)[0] == "shadow"
+    answered(rig, "refused", 1)
+    with rig.db.write() as session:
+        [destination] = session.scalars(select(Destination))
+        assert configure.send_collected(session, destination, 1) == 1
+
+
+def test_what_is_sent_again_to_a_provider_that_is_off_waits_and_is_counted_so(rig: Rig, shop: int) -> None:
+    rig.set(shop, "sprii", mode="off")
+    assert again(rig, shop, Choice(state="dead")) == Resending(2, 2, 0, 0, more=False, waiting=2)
+    assert states(rig) == ["delivered", "held", "held", "held", "unknown"]
+
+
+def test_a_mark_stands_for_just_these_deliveries_and_what_each_is(rig: Rig, shop: int) -> None:
+    def asked(choice: Choice) -> str:
+        with rig.db.write() as session:
+            return resend.resend(session, shop, choice, twice=False, actor=None).mark
+
+    first = asked(Choice(ids=(2,)))
+    assert asked(Choice(ids=(2,))) == first
+    assert asked(Choice(ids=(3,))) != first
+    put(rig, 2, state="unknown")
+    assert asked(Choice(ids=(2,))) != first
+
+
 def test_a_second_press_finds_nothing_left(rig: Rig, shop: int) -> None:
     assert again(rig, shop, Choice(state="dead")).sent == 2
     assert again(rig, shop, Choice(state="dead")) == Resending(0, 0, 0, 0, more=False)
@@ -275,6 +326,7 @@ def test_postgresql_pages_counts_and_sends_again_alike(tmp_path: Path, postgres_
             tell(rig, shop, order_id)
         rig.work()
         put(rig, 2, state="dead", reason="refused")
+        answered(rig, "refused", 2)
         with rig.db.read() as session:
             first = delivery_list.page(session, shop, Choice(), size=2)
             second = delivery_list.page(session, shop, Choice(), before=first.older, size=2)

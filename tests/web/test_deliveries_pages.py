@@ -12,7 +12,8 @@ from flask import Flask
 from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
-from app.models import AuditEntry, Delivery, Shop
+from app.models import Attempt, AuditEntry, Delivery, Shop
+from app.services import resend
 from app.services.delivery_list import mark
 from tests.bodies import woocommerce_order
 from tests.rig import Rig
@@ -38,6 +39,8 @@ def shop(rig: Rig) -> int:
     put(rig, 2, state="dead", reason="refused", created_at=OLD)
     put(rig, 3, state="held", reason="mend it")
     put(rig, 4, state="unknown", reason="lost")
+    with rig.db.write() as session:
+        session.execute(update(Attempt).where(Attempt.delivery_id.in_([2, 3])).values(outcome="refused"))
     return shop
 
 
@@ -137,6 +140,35 @@ def test_what_might_count_twice_goes_only_with_a_tick(rig: Rig, anna: Visitor, s
     assert (states(rig)[0], actions(rig)) == ("pending", ["resend deliveries"])
     said = anna.get(answer.location).get_data(as_text=True)
     assert "1 delivery is on its way again." in said
+
+
+def test_what_was_confirmed_is_what_was_shown_though_the_numbers_are_the_same(
+    rig: Rig, anna: Visitor, shop: int
+) -> None:
+    asked = ask(anna, shop, what="all", state="unknown")
+    put(rig, 4, state="delivered")  # somebody found it at the provider
+    put(rig, 2, state="unknown")  # and the answer to another was lost
+    answer = confirm(anna, shop, asked, twice="yes")
+    assert (answer.status_code, states(rig), actions(rig)) == (409, ["delivered", "unknown", "held", "delivered"], [])
+    assert "Meanwhile these became others, so nothing was sent." in answer.get_data(as_text=True)
+
+
+def test_a_second_press_sends_nothing_more(rig: Rig, anna: Visitor, shop: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(resend.resend.__kwdefaults__, "most", 1)
+    put(rig, 3, state="dead")
+    asked = ask(anna, shop, what="all", state="dead")
+    assert confirm(anna, shop, asked).status_code == 303
+    assert confirm(anna, shop, asked).status_code == 409
+    assert states(rig) == ["delivered", "pending", "dead", "unknown"]
+
+
+def test_what_goes_to_a_provider_that_is_off_is_said_to_be_kept(rig: Rig, anna: Visitor, shop: int) -> None:
+    rig.set(shop, "sprii", mode="off")
+    answer = confirm(anna, shop, ask(anna, shop, id="2"))
+    assert answer.location == f"/shops/{shop}/deliveries/2?done=resent&number=0&waiting=1"
+    text = anna.get(answer.location).get_data(as_text=True)
+    assert "1 delivery is kept: its provider is held or switched off. It goes out once you mend that." in text
+    assert "on its way" not in text
 
 
 def test_all_that_match_are_sent_again(rig: Rig, anna: Visitor, shop: int) -> None:
