@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.trace import Tracer
 
-_FAILED = {"unavailable", "unauthorized", "needs mending", "refused", "answer lost", "failed"}
+_FAILED = {"unavailable", "not made", "unauthorized", "needs mending", "refused", "answer lost", "failed"}
 
 
 class _Tracing:

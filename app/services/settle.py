@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import Connection, bindparam, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from app import metrics
@@ -37,6 +37,7 @@ HORIZON = timedelta(days=10)  #: how long a delivery is retried
 FIRST_RETRY = 2.0  #: seconds, doubled with each attempt
 LAST_RETRY = 4 * 3600.0
 ASKS = 5  #: how often a provider is asked what became of a lost answer before a person has to look
+NOT_MADE = "not made"  #: the outcome of an attempt that was begun too late, see `app.services.calls`
 
 
 def backoff(attempts: int, retry_after: float | None, *, scale: float = 1.0) -> float:
@@ -120,9 +121,11 @@ class _Settling:
         else:
             self._ask_again(row, item, mark("asking the provider did not tell"))
 
-    def _ask_again(self, row: Row, item: Item, reason: str) -> None:
-        asked = select(func.count()).where(Attempt.delivery_id == row.id, Attempt.purpose == "ask")
-        if (self._session.scalar(asked) or 0) >= ASKS:
+    def _ask_again(self, row: Row, item: Item, reason: str, *, asked: bool = True) -> None:
+        """``asked``: the question went out; one that did not is none of the `ASKS`."""
+        made = or_(Attempt.outcome.is_(None), Attempt.outcome != NOT_MADE)
+        number = select(func.count()).where(Attempt.delivery_id == row.id, Attempt.purpose == "ask", made)
+        if asked and (self._session.scalar(number) or 0) >= ASKS:
             row.effect = item.effect  # should a person find it at the provider
             finish(row, DeliveryState.UNKNOWN, mark("sent, the answer was lost, and asking the provider did not tell"))
         else:
@@ -130,7 +133,7 @@ class _Settling:
 
     def _decide(self, call: Call, row: Row, item: Item, outcome: Outcome) -> None:
         if call.probe and isinstance(outcome, Unavailable | AnswerLost | Refused):
-            self._ask_again(row, item, str(outcome))
+            self._ask_again(row, item, str(outcome), asked=not call.late)
             return
         match outcome:
             case Accepted(note=note):
@@ -260,10 +263,16 @@ def _tries(call: Call, now: datetime) -> Iterator[dict[str, Any]]:
             "try": item.attempts,
             "begun": item.started_at,
             "finished_at": now,
-            "outcome": _WORDS.get(type(call.outcomes[index]), "failed") if call.outcomes else call.verdict,
+            "outcome": _outcome(call, index),
             "status": last.status if last else None,
             "answer": answer,
         }
+
+
+def _outcome(call: Call, index: int) -> str:
+    if call.late:
+        return NOT_MADE
+    return _WORDS.get(type(call.outcomes[index]), "failed") if call.outcomes else call.verdict
 
 
 _WORDS = {

@@ -144,6 +144,7 @@ OUTCOMES: Mapping[str | None, LazyString] = {
     None: _l("under way, or its answer was lost"),
     "accepted": _l("accepted"),
     "unavailable": _l("could not be taken at that moment"),
+    "not made": _l("not sent: it was begun too late"),
     "unauthorized": _l("the credentials were refused"),
     "needs mending": _l("something has to be mended first"),
     "refused": _l("refused"),

@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import select, update
 
 from app.models import Attempt, Delivery, Destination
-from app.services import holds, replay
+from app.services import calls, holds, replay
 from app.services.erase_shop import erase_shop
 from app.services.holds import LEASE
-from app.services.settle import HORIZON, backoff
+from app.services.settle import ASKS, HORIZON, backoff
 from tests.bodies import woocommerce_order
 from tests.rig import Rig
 
@@ -257,6 +257,28 @@ def test_killed_after_the_call_sprii_is_asked_and_nothing_counts_twice(rig: Rig,
     rig.work()
     assert sprii_reports(rig) == {"1": 1}
     assert attempts(rig) == [("send", "answer lost", None), ("ask", "applied", 200)]
+
+
+def test_questions_that_were_begun_too_late_are_none_of_those_that_were_asked(
+    rig: Rig, shop: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.switch_on(shop, "sprii")
+    order(rig, shop)
+    rig.account()
+    rig.deliverer.work()
+    kill(rig)
+    until = time.monotonic() + 60
+    with monkeypatch.context() as asleep:
+        asleep.setattr(calls, "LATEST", -1.0)  # as on a machine that stands still again and again
+        while len(attempts(rig)) < ASKS + 3:
+            assert time.monotonic() < until
+            rig.deliverer.work()
+            while not rig.deliverer.settle():
+                time.sleep(0.005)
+    assert attempts(rig) == [("send", "answer lost", None), *[("ask", "not made", None)] * (ASKS + 2)]
+    rig.work()
+    assert attempts(rig)[-1] == ("ask", "applied", 200)
+    assert (sprii_reports(rig), [each["state"] for each in rig.deliveries()]) == ({"1": 1}, ["delivered"])
 
 
 def test_killed_before_the_call_went_out_it_is_sent_once(rig: Rig, shop: int, monkeypatch: pytest.MonkeyPatch) -> None:
