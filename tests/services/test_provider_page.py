@@ -250,6 +250,17 @@ def test_saved_settings_are_audited_with_masked_secrets_and_only_what_changed(ri
     ]
 
 
+def test_a_secret_in_place_of_another_is_told_without_a_word_of_either(rig: Rig, shop: int) -> None:
+    save(rig, shop, "gameball", {"api_key": "hush-hush-hush"})
+    save(rig, shop, "gameball", {"api_key": "another-key-0001", "secret_key": "first"})
+    save(rig, shop, "gameball", {"api_key": "another-key-0001"})
+    assert [(before["settings"], after["settings"]) for _actor, _action, before, after in trail(rig)] == [
+        ({"api_key": "not set"}, {"api_key": "set"}),
+        ({"api_key": "set", "secret_key": "not set"}, {"api_key": "set anew", "secret_key": "set"}),
+        ({"api_key": "set"}, {"api_key": "set"}),
+    ]
+
+
 def test_saving_over_what_somebody_else_saved_is_stale_and_changes_nothing(rig: Rig, shop: int) -> None:
     save(rig, shop, "gameball", {"api_key": "first-key-00001"})
     version = seen(rig, shop, "gameball")

@@ -212,3 +212,13 @@ def test_changes_are_led_through_by_key(rig: Rig, visitor: Visitor, mine: int) -
     assert second.count("<td>Tillwire itself</td>") == 10
     assert "Older changes" not in second
     assert "Do 9\n" in second
+
+
+def test_changes_name_the_provider_and_a_key_that_was_given_anew(visitor: Visitor, mine: int) -> None:
+    path = f"/shops/{mine}/providers/sprii"
+    for key in ("hush-hush-hush", "another-key-0001"):
+        assert visitor.press(path, path, api_key=key).status_code == 303
+    trail = visitor.get(f"/shops/{mine}/settings/changes").get_data(as_text=True)
+    assert trail.count('Set provider: <strong translate="no">Sprii</strong>') == 2
+    assert "<del>api_key: set</del>" in trail
+    assert "<ins>api_key: set anew</ins>" in trail
