@@ -70,16 +70,24 @@ def withdraw(session: Session, shop_id: int, invitation_id: int, actor: str, now
     audit.record(session, shop_id=shop_id, actor=actor, action="take back invitation")
 
 
+def removable(here: int, actor: str) -> bool:
+    """Whether ``actor`` may remove one of ``here`` people.
+
+    Whoever comes from the store's own admin gets in without an account, so they may remove the last one that has one.
+    """
+    return here > 1 or not actor.startswith("account:")
+
+
 def remove(session: Session, shop_id: int, account_id: int, actor: str) -> None:
     """Take a person's right to the shop away, from the next request on.
 
     Raises:
-        NotFound: they have none; Wrong: they are the last of the shop's people.
+        NotFound: they have none; Wrong: see `removable`.
     """
     here = {each.account_id for each in members(session, shop_id)}
     if account_id not in here:
         raise NotFound(f"account {account_id} does not see shop {shop_id}")
-    if len(here) == 1:
+    if not removable(len(here), actor):
         raise Wrong(
             mark("This is the last person who sees the store here. Nothing was changed. Invite somebody else first.")
         )

@@ -196,6 +196,7 @@ def _page(
         alert_mail=confirm_page() is not None,
         languages=texts.languages(),
         chosen_language=texts.chosen(),
+        removable=people.removable(len(found["members"]), g.access.actor),
         notice=notice,
         wrong=wrong or {},
         typed=typed or {},

@@ -189,6 +189,17 @@ def test_the_last_person_stays(database: Database, shop: int) -> None:
     assert emails(database, shop) == (["anna@shop.example"], [])
 
 
+@pytest.mark.parametrize("actor", ["shopify:77", "wordpress:3", "operator"])
+def test_whoever_gets_in_without_an_account_removes_the_last_who_has_one(
+    database: Database, shop: int, actor: str
+) -> None:
+    anna = add(database, shop, "anna@shop.example")
+    with database.write() as session:
+        people.remove(session, shop, anna, actor)
+    assert emails(database, shop) == ([], [])
+    assert trail(database, shop) == [(actor, "remove person", {"person": f"account:{anna}"})]
+
+
 def test_who_does_not_see_the_shop_cannot_be_removed_from_it(database: Database, shop: int) -> None:
     for email in ("anna@shop.example", BERT):
         add(database, shop, email)

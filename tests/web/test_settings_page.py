@@ -222,3 +222,18 @@ def test_changes_name_the_provider_and_a_key_that_was_given_anew(visitor: Visito
     assert trail.count('Set provider: <strong translate="no">Sprii</strong>') == 2
     assert "<del>api_key: set</del>" in trail
     assert "<ins>api_key: set anew</ins>" in trail
+
+
+def test_inside_the_admin_the_only_one_who_was_invited_is_removed(rig: Rig, app: Flask, visitor: Visitor) -> None:
+    shop = connect(rig, rig.shop("shopify", DOMAIN))
+    bert = Visitor(app)
+    account = bert.sign_in(BERT)
+    bert.join(account, shop)
+    path, proof = f"/shops/{shop}/settings", {"Authorization": f"Bearer {id_token()}"}
+    assert "/remove" not in bert.get(path).get_data(as_text=True)
+    button = f'<form method="post" action="{path}/people/{account}/remove">'
+    assert visitor.get(path, headers=proof).get_data(as_text=True).count(button) == 1
+    assert visitor.post(f"{path}/people/{account}/remove", headers=proof).status_code == 303
+    page = visitor.get(path, headers=proof).get_data(as_text=True)
+    assert "Nobody has an account for this store" in page
+    assert bert.get(path).status_code == 404
