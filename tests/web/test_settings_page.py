@@ -237,3 +237,13 @@ def test_inside_the_admin_the_only_one_who_was_invited_is_removed(rig: Rig, app:
     page = visitor.get(path, headers=proof).get_data(as_text=True)
     assert "Nobody has an account for this store" in page
     assert bert.get(path).status_code == 404
+
+
+@pytest.mark.parametrize("number", ["9" * 20, str(2**63), "9" * 5000])
+def test_numbers_that_no_row_can_have_break_nothing(visitor: Visitor, mine: int, number: str) -> None:
+    path = f"/shops/{mine}/settings"
+    for given in (number, "-1", "x"):
+        assert visitor.get(f"{path}/changes?before={given}").status_code == 200, given
+    token = visitor.token()
+    for more in (f"invitations/{number}/withdraw", f"people/{number}/remove"):
+        assert visitor.post(f"{path}/{more}", csrf_token=token).status_code == 404, more
