@@ -67,6 +67,37 @@ def test_a_store_that_works_shows_its_day(rig: Rig, visitor: Visitor, mine: int)
     assert steps(page) == ["done"] * 5
 
 
+def test_what_shadow_mode_built_is_counted_by_itself_and_never_as_delivered(
+    rig: Rig, visitor: Visitor, mine: int
+) -> None:
+    rig.switch_on(mine, "gameball")
+    assert "Shadow" not in text(visitor, f"/shops/{mine}")
+    rig.switch_on(mine, "seeka", mode="shadow")
+    for order in (1, 2):
+        rig.woocommerce(mine, "order.updated", woocommerce_order(order, customer_id=5))
+    rig.work()
+    page = text(visitor, f"/shops/{mine}")
+    today = {
+        title: [(label, int(number)) for label, number in re.findall(r'data-label="([^"]+)">(\d+)<', cells)]
+        for title, cells in re.findall(r'<th scope="row">(\w+) (.*?)</tr>', page)
+        if "data-label" in cells
+    }
+    columns = ("Delivered", "Skipped", "On the way", "Held", "Needs you", "Shadow")
+    assert today == {
+        "Gameball": list(zip(columns, (2, 0, 0, 0, 0, 0), strict=True)),
+        "Seeka": list(zip(columns, (0, 0, 0, 0, 0, 2), strict=True)),
+    }
+    assert "Shadow means that it was built and checked, and sent to nobody." in page
+    names = re.findall(r'<th scope="col">([^<]+)</th>', page.partition('<h2 id="days">')[2])
+    assert names == ["Day", "Delivered", "Skipped", "Waiting", "Needs you", "Shadow"]
+    last_day = re.findall(r"<td>(\d+)</td>", page)[-5:]
+    assert last_day == ["2", "0", "0", "0", "2"]
+    wide, narrow = (
+        base64.b64decode(each).decode() for each in re.findall(r'="data:image/svg\+xml;base64,([^"]+)"', page)
+    )
+    assert [each.count(">Shadow</text>") for each in (wide, narrow)] == [1, 1]
+
+
 def test_each_thing_that_is_wrong_has_its_cause_and_a_way_on(rig: Rig, visitor: Visitor) -> None:
     shop = connect(rig, rig.shop("woocommerce"), ConnectionState.ATTENTION, trouble="The store refuses our <key>.")
     visitor.join(visitor.sign_in(), shop)
