@@ -323,6 +323,23 @@ def test_going_live_sends_what_shadow_mode_collected_in_so_many_days_once(rig: R
     assert rig.received("seeka") == []
 
 
+def test_what_shadow_mode_collected_is_counted_beside_any_number_of_others(
+    rig: Rig, shop: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.switch_on(shop, "sprii", mode=Mode.SHADOW)
+    rig.switch_on(shop, "gameball")
+    for number in (1, 2, 3):
+        rig.woocommerce(shop, "order.updated", woocommerce_order(number, customer_id=5))
+    rig.work()
+    with rig.db.write() as session:
+        old = now() - timedelta(days=2)
+        session.execute(update(Delivery).where(Delivery.subject == "1").values(created_at=old))
+    for most, told in ((3, {1: 2, 7: 3}), (2, {1: 2, 7: 3, 30: 3}), (1, {1: 2, 7: 2, 30: 2})):
+        monkeypatch.setattr(provider_page, "NEWEST", most)
+        assert ready(rig, shop, "sprii").collected == told, most
+    assert switch(rig, shop, "sprii", Mode.LIVE, days=7) == 3
+
+
 def test_days_are_of_no_effect_for_other_modes(rig: Rig, shop: int) -> None:
     rig.switch_on(shop, "sprii", mode=Mode.SHADOW)
     rig.woocommerce(shop, "order.updated", woocommerce_order(1))

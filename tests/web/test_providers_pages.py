@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 
 from app.models import AuditEntry, Destination
 from app.providers.registry import PROVIDERS
-from app.services import configure
+from app.services import configure, provider_page
 from app.web import limits
 from app.web.limits import limiter
 from tests.bodies import woocommerce_order
@@ -458,6 +458,19 @@ def test_going_live_can_send_what_shadow_mode_collected(rig: Rig, anna: Visitor,
     rig.work()
     assert [state for _, state, _ in rig.states()] == ["delivered", "delivered"]
     assert len(rig.received("sprii")) == 2
+
+
+def test_more_than_was_counted_is_told_as_more(
+    rig: Rig, anna: Visitor, shop: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(provider_page, "NEWEST", 1)
+    rig.switch_on(shop, "sprii", mode="shadow")
+    for number in (1, 2):
+        rig.woocommerce(shop, "order.updated", woocommerce_order(number))
+    rig.work()
+    told = words(anna.get(page(shop, "sprii", "/ready")))
+    for days in ("day", "7 days", "30 days"):
+        assert f"Send it too, of the last {days}: more than 1 deliveries" in told
 
 
 def test_the_check_list_warns_of_what_goes_out_at_once(rig: Rig, anna: Visitor, shop: int) -> None:
