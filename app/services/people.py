@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from app.models import Account, Membership, SignInLink
@@ -13,7 +13,8 @@ from app.services import accounts, audit, sign_in
 from app.services.errors import NotFound, Wrong
 from app.services.said import mark
 
-MOST_INVITED = 10  #: open invitations of a shop: how many mails to strangers it can cause
+MOST_INVITED = 10  #: open invitations of a shop: to how many strangers at a time it can write
+MOST_MAILS, MAILS_WITHIN = 3, timedelta(days=1)  #: of a shop to one address, taken back and replaced ones included
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +49,20 @@ def invite(session: Session, shop_id: int, given: str, actor: str, now: datetime
 
     Returns: the address as it is written to, and the token of the link.
     Raises:
-        Wrong: it is no address, is a member already, or too many were invited who have not come.
+        Wrong: it is no address, is a member already, was written to often enough today, or too many were invited who
+            have not come.
     """
     email = accounts.read_email(given)
     if email in {each.email for each in members(session, shop_id)}:
         raise Wrong(mark("This person sees the store already. Nothing was changed."))
+    lately = (SignInLink.shop_id == shop_id, SignInLink.email == email, SignInLink.created_at > now - MAILS_WITHIN)
+    if (session.scalar(select(func.count()).where(*lately)) or 0) >= MOST_MAILS:
+        raise Wrong(
+            mark(
+                "Three invitations went to this address within a day. No further one was sent, and the last one still"
+                " counts unless it was taken back. Let them look among the junk mail, or try again tomorrow."
+            )
+        )
     others = [each for each in invited(session, shop_id, now) if each.email != email]
     if len(others) >= MOST_INVITED:
         raise Wrong(
