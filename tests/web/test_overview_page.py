@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from xml.etree import ElementTree
 
 import pytest
@@ -12,6 +13,7 @@ from flask import Flask
 from sqlalchemy import update
 
 from app.models import ConnectionState, Delivery, Destination, Shop
+from app.services import data_request
 from tests.bodies import woocommerce_order
 from tests.rig import Rig
 from tests.visitor import DOMAIN, KEY, SECRET, Visitor, connect, id_token, serving
@@ -128,6 +130,22 @@ def test_each_thing_that_is_wrong_has_its_cause_and_a_way_on(rig: Rig, visitor: 
     ]
     for address in re.findall(r'href="([^"]+)"', " ".join(listed)):
         assert visitor.get(address.replace("&amp;", "&")).status_code == 200, address
+
+
+def test_a_file_that_a_buyer_asked_for_is_told_of_with_its_day(rig: Rig, visitor: Visitor, mine: int) -> None:
+    now = datetime.now(UTC)
+    with rig.db.write() as session:
+        data_request.keep(session, rig.parts.vault, mine, "asked", {}, now)
+    page = text(visitor, f"/shops/{mine}")
+    day = f"{now + timedelta(days=30):%B %-d, %Y}"
+    assert (
+        "<strong>A buyer asked for the data that you keep of them.</strong> Tillwire made the file that you have to"
+        " hand over. Whoever runs Tillwire for you fetches it (tillwire exports list); ask for it."
+        f" It is deleted on {day}."
+    ) in page
+    with rig.db.write() as session:
+        data_request.keep(session, rig.parts.vault, mine, "asked again", {}, now)
+    assert "<strong>2 buyers asked for the data that you keep of them.</strong>" in text(visitor, f"/shops/{mine}")
 
 
 def test_the_chart_is_an_image_without_script_or_anything_of_others(rig: Rig, visitor: Visitor, mine: int) -> None:
