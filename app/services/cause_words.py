@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from flask_babel import format_date, ngettext
 from flask_babel import gettext as _
-from flask_babel import ngettext
 
 from app.providers.registry import PROVIDERS
 from app.services.causes import ENOUGH, Cause
@@ -66,6 +66,8 @@ def words(cause: Cause) -> Words:
                 title=_("Some messages of the store could not be read"),
                 said=_("They are kept as they came. Tell whoever runs Tillwire for you."),
             )
+        case "asked":
+            return _asked(cause)
         case _:
             return Words(
                 title=_("What the store tells us is not worked on"),
@@ -106,6 +108,25 @@ def _deliveries(cause: Cause, name: str, title: str) -> Words:
     )
 
 
+def _asked(cause: Cause) -> Words:
+    number, day = cause.number or 0, format_date(cause.until.date(), "long") if cause.until else ""
+    return Words(
+        title=ngettext(
+            "A buyer asked for the data that you keep of them",
+            "%(num)s buyers asked for the data that you keep of them",
+            number,
+        ),
+        said=ngettext(
+            "Tillwire made the file that you have to hand over. Whoever runs Tillwire for you fetches it (tillwire"
+            " exports list); ask for it. It is deleted on %(day)s.",
+            "Tillwire made the files that you have to hand over. Whoever runs Tillwire for you fetches them (tillwire"
+            " exports list); ask for them. The first is deleted on %(day)s.",
+            number,
+            day=day,
+        ),
+    )
+
+
 def over(cause: Cause) -> str:
     """That a cause is gone, in one sentence."""
     name = cause.provider or ""
@@ -119,6 +140,7 @@ def over(cause: Cause) -> str:
         "dead": _("Of the last two weeks, no failed delivery to %(title)s is left.", title=title),
         "unknown": _("Of the last two weeks, no lost answer of %(title)s is left.", title=title),
         "unread": _("Of the last two weeks, no message of the store is left unread."),
+        "asked": _("No file for a buyer who asked for their data waits any more."),
         "stalled": _("What the store tells us is worked on again."),
     }
     return str(said[cause.kind])

@@ -23,7 +23,7 @@ from app.models import (
 )
 from app.models.delivery import CLAIMABLE
 from app.models.event import in_state
-from app.services import tally
+from app.services import data_request, tally
 from app.services.asked import RECONCILED
 
 ENOUGH = 1000  #: so many are counted; beyond that "or more" says all that anybody needs
@@ -42,16 +42,18 @@ class Cause:
 
     Attributes:
         kind: ``removed``, ``connection``, ``silent``, ``held``, ``late``, ``dead``, ``unknown``, ``unread``,
-            ``stalled``.
+            ``stalled``, ``asked``.
         provider: whose deliveries it is about, where it is about one's.
         said: in the words of whoever found it: what happened and what to do.
         number: how many are concerned, `ENOUGH` at most; None where it is not about a number.
+        until: by when something is to be done; None where it is not about a day.
     """
 
     kind: str
     provider: str | None = None
     said: str | None = None
     number: int | None = None
+    until: datetime | None = None
 
 
 def causes(
@@ -74,6 +76,8 @@ def causes(
         found.append(Cause(kind="unread", number=number))
     if _stalled(session, shop_id, now):
         found.append(Cause(kind="stalled"))
+    if asked := data_request.waiting(session, shop_id, now):
+        found.append(Cause(kind="asked", number=asked[0], until=asked[1]))
     return tuple(found)
 
 

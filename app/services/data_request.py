@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from app.db import Database
@@ -28,6 +28,7 @@ from app.services.show import moment
 
 KEPT_FOR = timedelta(days=30)  #: a merchant has as long to answer its customer
 PART = 200  #: ids in one query
+_BY_HAND = "command:"  #: how the keys begin of files that the operator made, who knows of them
 
 Row = dict[str, Any]
 
@@ -36,7 +37,7 @@ def export_person(
     db: Database, vault: Vault, shop_id: int, person: Person, now: datetime, *, dedup_key: str | None = None, actor: str
 ) -> Receipt:
     """Make the file and its receipt; once per ``dedup_key``."""
-    dedup_key = dedup_key or f"command:{uuid.uuid4()}"
+    dedup_key = dedup_key or f"{_BY_HAND}{uuid.uuid4()}"
     with db.read() as session:
         if (known := receipts.given(session, dedup_key)) is not None:
             return known
@@ -173,6 +174,14 @@ def listed(session: Session, shop_id: int, now: datetime) -> list[Row]:
         }
         for row in rows
     ]
+
+
+def waiting(session: Session, shop_id: int, now: datetime) -> tuple[int, datetime] | None:
+    """How many files were made on a buyer's request and fetched by nobody, and when the first of them is deleted."""
+    asked = (Export.shop_id == shop_id, Export.fetched_at.is_(None), Export.dedup_key.not_like(f"{_BY_HAND}%"))
+    wanted = select(func.count(), func.min(Export.expires_at)).where(*asked, Export.expires_at > now)
+    number, first = session.execute(wanted).one()
+    return (number, first) if number else None
 
 
 def fetch(session: Session, vault: Vault, shop_id: int, export_id: int, now: datetime) -> Row:

@@ -54,10 +54,10 @@ class Stale(Exception):
     """Somebody else saved since the draft was begun; nothing was saved.
 
     Attributes:
-        theirs: the version that counts now.
+        theirs: the version that counts now; None: none is saved, as where a form is older than its store.
     """
 
-    def __init__(self, theirs: Version) -> None:
+    def __init__(self, theirs: Version | None) -> None:
         super().__init__("the mapping was changed meanwhile")
         self.theirs = theirs
 
@@ -139,8 +139,8 @@ def _smallest(provider: Provider, text: str) -> str | None:
         return None
 
 
-def _theirs(session: Session, shop: Shop, provider: Provider) -> Version:
-    return versions(session, shop, provider)[0]
+def _theirs(session: Session, shop: Shop, provider: Provider) -> Version | None:
+    return next(iter(versions(session, shop, provider)), None)
 
 
 def _find(session: Session, shop: Shop, provider: Provider, number: int) -> MappingVersion | None:

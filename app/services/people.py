@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from app.models import Account, Membership, SignInLink
@@ -13,7 +13,8 @@ from app.services import accounts, audit, sign_in
 from app.services.errors import NotFound, Wrong
 from app.services.said import mark
 
-MOST_INVITED = 10  #: open invitations of a shop: how many mails to strangers it can cause
+MOST_INVITED = 10  #: open invitations of a shop: to how many strangers at a time it can write
+MOST_MAILS, MAILS_WITHIN = 3, timedelta(days=1)  #: of a shop to one address, taken back and replaced ones included
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +49,20 @@ def invite(session: Session, shop_id: int, given: str, actor: str, now: datetime
 
     Returns: the address as it is written to, and the token of the link.
     Raises:
-        Wrong: it is no address, is a member already, or too many were invited who have not come.
+        Wrong: it is no address, is a member already, was written to often enough today, or too many were invited who
+            have not come.
     """
     email = accounts.read_email(given)
     if email in {each.email for each in members(session, shop_id)}:
         raise Wrong(mark("This person sees the store already. Nothing was changed."))
+    lately = (SignInLink.shop_id == shop_id, SignInLink.email == email, SignInLink.created_at > now - MAILS_WITHIN)
+    if (session.scalar(select(func.count()).where(*lately)) or 0) >= MOST_MAILS:
+        raise Wrong(
+            mark(
+                "Three invitations went to this address within a day. No further one was sent, and the last one still"
+                " counts unless it was taken back. Let them look among the junk mail, or try again tomorrow."
+            )
+        )
     others = [each for each in invited(session, shop_id, now) if each.email != email]
     if len(others) >= MOST_INVITED:
         raise Wrong(
@@ -70,16 +80,24 @@ def withdraw(session: Session, shop_id: int, invitation_id: int, actor: str, now
     audit.record(session, shop_id=shop_id, actor=actor, action="take back invitation")
 
 
+def removable(here: int, actor: str) -> bool:
+    """Whether ``actor`` may remove one of ``here`` people.
+
+    Whoever comes from the store's own admin gets in without an account, so they may remove the last one that has one.
+    """
+    return here > 1 or not actor.startswith("account:")
+
+
 def remove(session: Session, shop_id: int, account_id: int, actor: str) -> None:
     """Take a person's right to the shop away, from the next request on.
 
     Raises:
-        NotFound: they have none; Wrong: they are the last of the shop's people.
+        NotFound: they have none; Wrong: see `removable`.
     """
     here = {each.account_id for each in members(session, shop_id)}
     if account_id not in here:
         raise NotFound(f"account {account_id} does not see shop {shop_id}")
-    if len(here) == 1:
+    if not removable(len(here), actor):
         raise Wrong(
             mark("This is the last person who sees the store here. Nothing was changed. Invite somebody else first.")
         )

@@ -17,6 +17,7 @@ from app.services import audit, configure
 from app.services.holds import release
 from app.services.provider_page import SAVED, TESTED, version
 from app.services.route import Router
+from app.services.said import mark
 from app.services.secrets import Vault
 
 SWITCHED = "switch provider"  #: action in the audit trail
@@ -46,9 +47,9 @@ def save(
         Stale, WrongSettings.
     """
     row = _claim(session, shop, provider, seen)
-    before = _masked(vault, provider, row, given)
+    before, old = _masked(vault, provider, row, given), vault.open(row.secrets if row else None)
     saved = configure.set_destination(session, vault, router, shop, provider, given)
-    after = _masked(vault, provider, saved, given)
+    after = _masked(vault, provider, saved, given, old)
     _record(session, shop, provider, actor, SAVED, {"settings": before}, {"settings": after})
     return saved
 
@@ -98,12 +99,30 @@ def _claim(session: Session, shop: Shop, provider: Provider, seen: str) -> Desti
     return row
 
 
-def _masked(vault: Vault, provider: Provider, row: Destination | None, names: Mapping[str, str]) -> dict[str, Any]:
-    """The settings of ``names`` as the audit trail keeps them."""
+def _masked(
+    vault: Vault,
+    provider: Provider,
+    row: Destination | None,
+    names: Mapping[str, str],
+    old: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """The settings of ``names`` as the audit trail keeps them.
+
+    Args:
+        old: the secrets from before, where one in place of another is to be told.
+    """
     options, kept = (row.options, vault.open(row.secrets)) if row else ({}, {})
     given = provider.complete(options)
-    masks = {each.name: "set" if kept.get(each.name) else "not set" for each in provider.settings if each.secret}
+    hidden = (each.name for each in provider.settings if each.secret)
+    masks = {name: _mask(kept.get(name), (old or {}).get(name)) for name in hidden}
     return {name: masks.get(name, given.get(name)) for name in names}
+
+
+def _mask(secret: str | None, old: str | None) -> str:
+    """What may be told of a secret: whether it is set, and whether it came in place of another."""
+    if not secret:
+        return mark("not set")
+    return mark("set anew") if old and old != secret else mark("set")
 
 
 def _record(

@@ -18,7 +18,7 @@ from app.models import AuditEntry, Delivery, DeliveryState, Destination, Mode, S
 from app.models.delivery import OPEN, among
 from app.providers.base import Provider
 from app.providers.registry import PROVIDERS
-from app.services.configure import find_destination
+from app.services.configure import NOT_TAKEN, find_destination
 from app.services.preview import Row, preview
 from app.services.reasons import sentence
 from app.services.route import Router
@@ -27,7 +27,7 @@ from app.services.setting_values import missing, text_of
 from mappings.errors import MappingError
 
 COUNTED = timedelta(days=30)  #: how far back deliveries are counted
-NEWEST = 20_000  #: and how many of them at most: a page must not read a year of a large shop
+NEWEST = 20_000  #: and how many of them at most: a page must not read a year of a large shop. One more: there are more
 MANY = 10_000  #: waiting ones are counted up to here
 LOOKED_AT = 50  #: events that the list before going live looks at
 COLLECTED_DAYS = (1, 7, 30)  #: what shadow mode collected can be sent from so many days back
@@ -90,7 +90,7 @@ class Ready:
     complaints: tuple[Finding, ...] = ()
     failures: tuple[Finding, ...] = ()  #: what would be held for want of a payload
     skips: tuple[Finding, ...] = ()
-    collected: Mapping[int, int] = field(default_factory=dict)  #: days back: deliveries of shadow mode
+    collected: Mapping[int, int] = field(default_factory=dict)  #: days back: deliveries of shadow mode; see `NEWEST`
 
 
 # cards
@@ -235,15 +235,18 @@ def _of_order(row: Row) -> bool:
 
 
 def _collected(session: Session, shop: Shop, provider: Provider, now: datetime) -> dict[int, int]:
-    """Only the days that reach further than fewer would."""
-    newest = _newest(shop.id, now)
+    """Only the days that reach further than fewer would, as far as that was counted.
+
+    What `configure.send_collected` would send: by provider and state alone, whatever else the shop has to do.
+    """
+    mine = (Delivery.shop_id == shop.id, Delivery.state == DeliveryState.SHADOW, Delivery.provider == provider.name)
+    newest = select(Delivery.created_at).where(*mine, NOT_TAKEN).order_by(Delivery.id.desc()).limit(NEWEST + 1).subquery()
     starts = [now - timedelta(days=days) for days in COLLECTED_DAYS]
     within = [func.sum(case((newest.c.created_at >= start, 1), else_=0)) for start in starts]
-    mine = (newest.c.provider == provider.name, newest.c.state == DeliveryState.SHADOW)
-    row = session.execute(select(*within).where(*mine)).one()
+    row = session.execute(select(*within)).one()
     found: dict[int, int] = {}
     for days, number in zip(COLLECTED_DAYS, row, strict=True):
-        if (number or 0) > max(found.values(), default=0):
+        if (number or 0) > min(max(found.values(), default=0), NEWEST):
             found[days] = int(number)
     return found
 

@@ -1,7 +1,8 @@
 """Tallies: how many deliveries of each day came to which state.
 
 Days that are over are kept counted, because a page must not count two weeks of a busy store; today is counted as it
-stands. What is resent or held moves on after its day, so the kept ones are counted anew from time to time.
+stands, and so is a day that ended since the last time. What is resent or held moves on after its day, so the kept ones
+are counted anew from time to time.
 """
 
 from __future__ import annotations
@@ -43,7 +44,11 @@ def recent(session: Session, shop: Shop, now: datetime) -> list[Day]:
     """The last `DAYS` days, oldest first; the last one is today."""
     last = today(zone_of(shop), now)
     kept = _kept(session, shop.id)
-    days = [Day(day, kept.get(day.isoformat(), {})) for day in _finished(last)]
+    newest = max(kept, default="")  # of later days nothing is kept: they were empty, or are over for less than an hour
+    days = [
+        Day(day, count(session, shop, day) if day.isoformat() > newest else kept.get(day.isoformat(), {}))
+        for day in _finished(last)
+    ]
     return [*days, Day(last, count(session, shop, last))]
 
 

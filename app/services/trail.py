@@ -10,9 +10,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.models import AuditEntry
+from app.providers.registry import PROVIDERS
 from app.services import people
 
 PAGE = 50
+_ABOUT = "provider"  #: the name under which entries keep which provider they are about
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ class Entry:
     actor: str  #: as in the audit trail
     email: str | None  #: of an actor who sees the shop still
     action: str
+    provider: str | None  #: the title of the one that it is about
     changes: tuple[Change, ...]
 
 
@@ -44,11 +47,17 @@ def read(session: Session, shop_id: int, *, before: int | None = None) -> tuple[
         wanted = wanted.where(AuditEntry.id < before)
     rows = list(session.scalars(wanted))
     emails = {f"account:{each.account_id}": each.email for each in people.members(session, shop_id)}
-    entries = [
-        Entry(row.id, row.at, row.actor, emails.get(row.actor), row.action, _changes(row.before or {}, row.after or {}))
-        for row in rows[:PAGE]
-    ]
+    entries = [_entry(row, emails.get(row.actor)) for row in rows[:PAGE]]
     return entries, entries[-1].id if len(rows) > PAGE else None
+
+
+def _entry(row: AuditEntry, email: str | None) -> Entry:
+    before, after = row.before or {}, row.after or {}
+    provider = PROVIDERS.get(str(after.get(_ABOUT, before.get(_ABOUT))))
+    if provider is not None:  # said with the action: beside what changed, what stayed the same would be left out
+        before, after = ({name: given for name, given in side.items() if name != _ABOUT} for side in (before, after))
+    title = provider.title if provider else None
+    return Entry(row.id, row.at, row.actor, email, row.action, title, _changes(before, after))
 
 
 def _changes(before: dict[str, Any], after: dict[str, Any]) -> tuple[Change, ...]:

@@ -24,19 +24,25 @@ from mappings.errors import MappingError
 Facts = dict[str, Any]
 
 NOT_SET_UP = mark("It is not set up for this store, so nothing is sent to it.")
-OFF = mark("It is switched off, so nothing is sent to it. Nothing is lost: switching it on can include past days.")
+#: No page sends past days; the operator's command does, so the sentences name it.
+OFF = mark(
+    "It is switched off, so nothing is sent to it, and switching it on sends only what comes from then on. The order is"
+    " kept: once it is on, whoever runs Tillwire for you can send past days to it (tillwire destinations set,"
+    " --last-days)."
+)
 NOTHING_YET = mark("Nothing happened with this order yet that could be reported.")
 NOT_UNDERSTOOD = mark("What your store told of this order could not be understood: {reason}")
 ON_HOLD = mark("It is on hold, and what it is owed for this order is worked out once that is mended: {reason}")
 CATCHING_UP = mark("It was on hold, and what it missed meanwhile is being worked out now: look again in a minute.")
 UNUSABLE = mark("Its settings or your mapping cannot be used, so nothing is worked out for it: {reason}")
 SET_UP_LATER = mark(
-    "It was set up after this happened. Switch it on again with past days, and this order is included if it is in them."
+    "It was set up after this happened, so it was not told of it. The order is kept: whoever runs Tillwire for you can"
+    " send past days to it (tillwire destinations set, --last-days)."
 )
 CHANGED = mark(
     "It was off, or its options or mapping were others, when this happened. As they are now"
-    " it would be sent: switch it on again with past days, and this order is included if it"
-    " is in them."
+    " it would be sent. The order is kept: whoever runs Tillwire for you can send past days"
+    " to it (tillwire destinations set, --last-days)."
 )
 NO_RULE = mark("Your mapping has no rule for what happened with this order: {kinds}.")
 NOT_DUE = mark("It is told of an order when it is {moment}, and this one is not, or not yet.")

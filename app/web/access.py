@@ -19,7 +19,7 @@ from app.config import Config
 from app.db import Database
 from app.models import Shop
 from app.services import accounts, sign_in
-from app.web import refusals
+from app.web import refusals, texts
 
 COOKIE = "tillwire"
 _KEPT_AS = "sign_in"  #: the token's name in Flask's session
@@ -106,7 +106,7 @@ def signed_in() -> Access | None:
 
 
 def begin(token: str) -> str | None:
-    """Give this browser a new session, with nothing of an older one in it; return the token of that one."""
+    """Give this browser a new session, with nothing of an older one's person in it; return the token of that one."""
     before = leave()
     session[_KEPT_AS] = token
     session.permanent = True  # the cookie outlives the browser; the server's own limits end it
@@ -114,9 +114,12 @@ def begin(token: str) -> str | None:
 
 
 def leave() -> str | None:
-    """Take the session from this browser; return its token."""
-    token = session.get(_KEPT_AS)
+    """Take the session from this browser, all but the language that it was set to; return its token."""
+    token, language = session.get(_KEPT_AS), texts.chosen()
     session.clear()
+    if language:
+        texts.choose(language)
+        session.permanent = True
     return token if isinstance(token, str) else None
 
 

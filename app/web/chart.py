@@ -20,10 +20,9 @@ from app.services.tally import Day, by_state
 from app.web.texts import local_day
 
 _PENDING = (DeliveryState.PENDING, DeliveryState.RETRYING, DeliveryState.HELD)
-_SEEN = (DeliveryState.DELIVERED, DeliveryState.SHADOW)
 _STUCK = (DeliveryState.DEAD, DeliveryState.UNKNOWN)
-_COLORS = ("#2f7d5b", "#b9bdb2", "#c78a1e", "#b3352f")
-_DARK_COLORS = ("#6cc79a", "#5b635d", "#e3b04e", "#ec8a82")
+_COLORS = ("#2f7d5b", "#b9bdb2", "#c78a1e", "#b3352f", "#5d7fb3")
+_DARK_COLORS = ("#6cc79a", "#5b635d", "#e3b04e", "#ec8a82", "#8fb0e3")
 KEPT = 64  #: charts, of about 20 KB
 _WIDE, _NARROW = (900, 260), (400, 300)  #: pixels; the narrow one is for phones, with letters that stay legible
 
@@ -43,14 +42,19 @@ _CSS = (
 
 
 def rows(days: Sequence[Day]) -> list[tuple[str, list[int]]]:
-    """What the chart shows, by name: how many deliveries of each day."""
+    """What the chart shows, by name: how many deliveries of each day.
+
+    Shadow mode sends nothing, so its deliveries are counted apart; last, and only where there are any.
+    """
     counts = [by_state(day.counts) for day in days]
     groups = {
-        _("Delivered"): _SEEN,
+        _("Delivered"): (DeliveryState.DELIVERED,),
         _("Skipped"): (DeliveryState.SKIPPED,),
         _("Waiting"): _PENDING,
         _("Needs you"): _STUCK,
     }
+    if any(each.get(DeliveryState.SHADOW) for each in counts):
+        groups[_("Shadow")] = (DeliveryState.SHADOW,)
     return [(name, [sum(each.get(state, 0) for state in states) for each in counts]) for name, states in groups.items()]
 
 
@@ -80,7 +84,7 @@ def _draw(
         height=height,
         margin=4,
         legend_at_bottom=True,
-        legend_at_bottom_columns=4 if width > height * 2 else 2,
+        legend_at_bottom_columns=len(shown) if width > height * 2 else 2,
         legend_box_size=11,
         truncate_legend=-1,
         truncate_label=-1,

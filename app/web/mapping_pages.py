@@ -101,9 +101,9 @@ def changes(session: Session, provider: Provider, draft: Draft, event: int | Non
 
 def stale(session: Session, provider: Provider, draft: Draft, event: int | None) -> str:
     """Somebody else saved meanwhile: both are shown, and the draft is kept."""
-    theirs = mapping_versions.versions(session, g.shop, provider)[0]
-    mine = mapping_versions.difference(provider, theirs.text, draft.text)
-    rebased = Draft(text=draft.text, version=theirs.number)
+    theirs = next(iter(mapping_versions.versions(session, g.shop, provider)), None)
+    mine = mapping_versions.difference(provider, theirs.text if theirs else "", draft.text)
+    rebased = Draft(text=draft.text, version=theirs.number if theirs else 0)
     return _render("stale", provider, rebased, event, theirs=theirs, mine=mine)
 
 

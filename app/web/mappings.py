@@ -25,6 +25,7 @@ from app.web.guard import guard
 from app.web.mapping_editor import Editor
 from app.web.mapping_form import Unclear
 from app.web.mapping_pages import db, reading, router
+from app.web.row_ids import row_id
 
 bp = Blueprint("mappings", __name__)
 guard(bp)
@@ -40,7 +41,7 @@ def show(shop_id: int, provider: str) -> ResponseReturnValue:
     found, done = _provider(provider), request.args.get("done", "")
     with reading(found) as session:
         live = mapping_draft.current(session, g.shop, found)
-        event = _id(request.args.get("event"))
+        event = row_id(request.args.get("event"))
         return mapping_pages.table(session, found, live, event, done=done if done in _DONE else None)
 
 
@@ -145,7 +146,7 @@ def versions(shop_id: int, provider: str) -> ResponseReturnValue:
     """What was saved, by whom and when."""
     found = _provider(provider)
     with reading(found) as session:
-        return mapping_pages.versions(session, found, _id(request.args.get("before")))
+        return mapping_pages.versions(session, found, row_id(request.args.get("before")))
 
 
 @bp.post(f"{_BASE}/versions/<int(max=999999999):version>/restore")
@@ -204,18 +205,12 @@ def _path() -> str:
 
 
 def _event() -> int | None:
-    return _id(request.form.get("event"))
+    return row_id(request.form.get("event"))
 
 
 def _number(name: str) -> int:
-    found = _id(request.form.get(name))
+    found = row_id(request.form.get(name))
     return abort(400) if found is None else found
-
-
-def _id(given: str | None) -> int | None:
-    """A row's id; None for anything else."""
-    text = given or ""
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
 
 
 def _clean(text: str) -> str:

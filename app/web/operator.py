@@ -8,6 +8,7 @@ from flask.typing import ResponseReturnValue
 from app.db import Database
 from app.services import all_shops, causes, sign_in
 from app.web.guard import guard
+from app.web.row_ids import row_id
 
 bp = Blueprint("operator", __name__)
 guard(bp)
@@ -18,7 +19,7 @@ def index() -> ResponseReturnValue:
     """For a session that `tillwire operator open` began; the operator's link to one store opens that one alone."""
     if g.access.actor != sign_in.OPERATOR or g.access.shop_id is not None:
         abort(404)
-    after = request.args.get("after", 0, type=int)
+    after = row_id(request.args.get("after")) or 0
     db: Database = current_app.extensions["db"]
     with db.read() as session:
         shops, more = all_shops.page(session, after=after)

@@ -39,7 +39,8 @@ def search(shop_id: int) -> ResponseReturnValue:
     with _db().read() as session:
         found = orders.find(session, shop, wanted)
         unread = {} if found else orders.unread(session, shop)
-    if len(found) == 1:
+    # Of several words one may have met an order by chance: "Anna Smith 3" is not what order 3 is called.
+    if len(found) == 1 and len(wanted.split()) == 1:
         return redirect(page_url("orders.show", shop_id=shop, key=found[0].key), 303)
     return _list(found, wanted=wanted, searched=True, unread=unread)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from app.db import Database
-from app.models import DeliveryState
+from app.models import DeliveryState, Mode
 from app.providers.registry import PROVIDERS
 from app.services import overview, storefront
 from app.services.cause_words import words
@@ -32,6 +32,7 @@ _COLUMNS = (
     (DeliveryState.HELD,),
     (DeliveryState.DEAD, DeliveryState.UNKNOWN),
 )
+_SHADOW = (DeliveryState.SHADOW,)  #: one more, where somebody uses that mode
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +51,16 @@ def show(shop_id: int) -> ResponseReturnValue:
     db: Database = current_app.extensions["db"]
     with db.read() as session:
         found = overview.look(session, g.shop, datetime.now(UTC))
+    shadow = any(row.mode == Mode.SHADOW or row.counts.get(DeliveryState.SHADOW) for row in found.rows)
+    columns = (*_COLUMNS, _SHADOW) if shadow else _COLUMNS
     wide, narrow = chart.draw(found.days)
     return render_template(
         "overview/show.html",
         found=found,
         store=found.store,
         titles={name: provider.title for name, provider in PROVIDERS.items()},
-        numbers={row.provider: _numbers(row.counts) for row in found.rows},
+        numbers={row.provider: _numbers(row.counts, columns) for row in found.rows},
+        shadow=shadow,
         troubles=[_trouble(cause) for cause in found.causes],
         wide_chart=wide,
         narrow_chart=narrow,
@@ -65,8 +69,8 @@ def show(shop_id: int) -> ResponseReturnValue:
     )
 
 
-def _numbers(counts: Mapping[str, int]) -> list[int]:
-    return [sum(counts.get(state, 0) for state in states) for states in _COLUMNS]
+def _numbers(counts: Mapping[str, int], columns: Sequence[Sequence[str]]) -> list[int]:
+    return [sum(counts.get(state, 0) for state in states) for states in columns]
 
 
 def _trouble(cause: Cause) -> Trouble:

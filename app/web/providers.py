@@ -182,7 +182,13 @@ def _ready(provider: Provider, *, stale: bool = False) -> str:
     labels = [said(provider.setting(name).label) for name in found.card.lacking]
     hints = [said(hint) for hint in provider.hints]
     return render_template(
-        "providers/ready.html", found=found, provider=provider, labels=labels, hints=hints, stale=stale
+        "providers/ready.html",
+        found=found,
+        provider=provider,
+        labels=labels,
+        hints=hints,
+        stale=stale,
+        most_counted=provider_page.NEWEST,
     )
 
 

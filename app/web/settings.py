@@ -18,6 +18,7 @@ from app.web.access import current_shop, page_url
 from app.web.alert_links import confirm_page
 from app.web.guard import guard
 from app.web.limits import limiter
+from app.web.row_ids import row_id
 from app.web.sign_in import link_page
 
 bp = Blueprint("settings", __name__)
@@ -130,7 +131,7 @@ def invite(shop_id: int) -> ResponseReturnValue:
     return _back("invited")
 
 
-@bp.post("/shops/<int:shop_id>/settings/invitations/<int:invitation_id>/withdraw")
+@bp.post("/shops/<int:shop_id>/settings/invitations/<int(max=999999999999999999):invitation_id>/withdraw")
 def withdraw(shop_id: int, invitation_id: int) -> ResponseReturnValue:
     shop = current_shop()
     with _db().write() as session:
@@ -153,7 +154,7 @@ def remove(shop_id: int, account_id: int) -> ResponseReturnValue:
 
 @bp.get("/shops/<int:shop_id>/settings/changes")
 def changes(shop_id: int) -> ResponseReturnValue:
-    shop, before = current_shop(), request.args.get("before", type=int)
+    shop, before = current_shop(), row_id(request.args.get("before"))
     with _db().read() as session:
         entries, more = trail.read(session, shop, before=before)
     return render_template("settings/changes.html", entries=entries, more=more, before=before, who=_who, words=words)
@@ -196,6 +197,7 @@ def _page(
         alert_mail=confirm_page() is not None,
         languages=texts.languages(),
         chosen_language=texts.chosen(),
+        removable=people.removable(len(found["members"]), g.access.actor),
         notice=notice,
         wrong=wrong or {},
         typed=typed or {},

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from app.models import Attempt, AuditEntry, Delivery, Destination
+from app.models import Attempt, AuditEntry, Delivery, Destination, Shop
 from app.services import configure, delivery_list, download, orders, resend
 from app.services.delivery_list import Choice, mark
 from app.services.delivery_page import delivery_view
@@ -295,7 +295,21 @@ def test_a_download_has_numbers_and_states_and_nothing_of_persons(rig: Rig, shop
 
 
 def test_a_download_ends_somewhere(rig: Rig, shop: int) -> None:
-    assert [row[0] for row in download.rows(rig.db, shop, Choice(), most=3, size=2)] == ["delivery", "5", "4", "3"]
+    *rows, last = download.rows(rig.db, shop, Choice(), most=3, size=2)
+    assert [row[0] for row in rows] == ["delivery", "5", "4", "3"]
+    said = "cut after 3 deliveries: for older ones, download again with an earlier day as the last"
+    assert last == [said, *[""] * 8]
+    for most in (5, 6):
+        rows = list(download.rows(rig.db, shop, Choice(), most=most, size=2))
+        assert [row[0] for row in rows] == ["delivery", "5", "4", "3", "2", "1"]
+
+
+def test_the_times_of_a_download_are_those_of_the_stores_clock(rig: Rig, shop: int) -> None:
+    with rig.db.write() as session:
+        session.get_one(Shop, shop).settings = {"facts": {"timezone": "Europe/Copenhagen"}}
+    put(rig, 1, created_at=datetime(2026, 3, 28, 23, 30, tzinfo=UTC), delivered_at=datetime(2026, 3, 29, 1, tzinfo=UTC))
+    row = list(download.rows(rig.db, shop, Choice(ids=(1,))))[1]
+    assert (row[1], row[8]) == ("2026-03-29T00:30:00+01:00", "2026-03-29T03:00:00+02:00")
 
 
 @pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"])

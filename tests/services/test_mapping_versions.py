@@ -118,9 +118,18 @@ def test_who_was_overtaken_is_told_and_nothing_is_saved(rig: Rig, shop: int) -> 
         with pytest.raises(Stale) as caught:
             attempt()
         theirs = caught.value.theirs
+        assert theirs
         assert (theirs.number, theirs.actor, theirs.text) == (1, EVE, NAMED)
     assert [each.number for each in versions(rig, shop)] == [1]
     assert len(trail(rig)) == 1
+
+
+def test_a_form_that_is_older_than_its_store_is_overtaken_by_nobody(rig: Rig, shop: int) -> None:
+    for attempt in (lambda: save(rig, shop, PRICED, 7), lambda: restore(rig, shop, 0, 7)):
+        with pytest.raises(Stale) as caught:
+            attempt()
+        assert caught.value.theirs is None
+    assert (versions(rig, shop), trail(rig)) == ((), [])
 
 
 def test_an_earlier_version_comes_back_as_a_new_one(rig: Rig, shop: int) -> None:

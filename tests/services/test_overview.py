@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import select, update
 
 from app.models import ConnectionState, Delivery, Destination, Event, Ledger, Shop, Webhook
-from app.services import overview
+from app.services import data_request, overview, persons
 from app.services.causes import Cause
 from app.services.overview import Row
 from tests.bodies import woocommerce_order
@@ -166,3 +166,24 @@ def test_the_shops_pages_are_prepared_once_an_order_carried_a_number(rig: Rig) -
     change(rig, Ledger, sprii="1042")
     steps = {step.name: step.done for step in look(rig, shop).store.steps}
     assert steps["storefront"] is True
+
+
+def test_a_file_that_a_buyer_asked_for_is_told_of_until_it_is_fetched_or_deleted(rig: Rig) -> None:
+    shop, other = connect(rig, rig.shop("woocommerce")), rig.shop("woocommerce", "https://other.example")
+    noon = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+    def made(of: int, key: str | None, at: datetime) -> None:
+        person = persons.from_text("ada@example.test")
+        data_request.export_person(rig.db, rig.parts.vault, of, person, at, dedup_key=key, actor="shopify")
+
+    made(shop, None, noon)  # by hand: whoever made it knows
+    made(other, "asked-of-another", noon)
+    assert look(rig, shop, noon).causes == ()
+    made(shop, "asked-1", noon + timedelta(days=1))
+    made(shop, "asked-2", noon + timedelta(days=2))
+    first = noon + timedelta(days=31)
+    assert look(rig, shop, noon).causes == (Cause(kind="asked", number=2, until=first),)
+    with rig.db.write() as session:
+        data_request.fetch(session, rig.parts.vault, shop, 3, noon)
+    assert look(rig, shop, noon).causes == (Cause(kind="asked", number=1, until=first + timedelta(days=1)),)
+    assert look(rig, shop, first + timedelta(days=1)).causes == ()

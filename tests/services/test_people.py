@@ -149,6 +149,30 @@ def test_a_shop_can_send_mail_to_ten_strangers_at_a_time(database: Database, sho
     invite(database, shop, BERT, NOW + timedelta(days=3))
 
 
+def test_one_address_is_written_to_three_times_a_day(database: Database, shop: int) -> None:
+    other = add_shop(database, "b.example")
+    first = invite(database, shop)
+    with database.write() as session:
+        [invitation] = people.invited(session, shop, NOW)
+        people.withdraw(session, shop, invitation.id, "account:1", NOW)
+    second, third = invite(database, shop), invite(database, shop, BERT.upper(), NOW + timedelta(hours=1))
+    for hours in (0, 1, 23.9):
+        with pytest.raises(Wrong, match="Three invitations went to this address within a day"):
+            invite(database, shop, BERT, NOW + timedelta(hours=hours))
+    invite(database, shop, "carl@shop.example")
+    invite(database, other)
+    invite(database, shop, BERT, NOW + timedelta(days=1))
+    assert len({first, second, third}) == 3
+
+
+def test_the_last_invitation_counts_where_no_further_one_is_sent(database: Database, shop: int) -> None:
+    tokens = [invite(database, shop) for _ in range(3)]
+    with pytest.raises(Wrong, match="Three invitations"):
+        invite(database, shop)
+    open_link(database, tokens[-1])
+    assert emails(database, shop) == ([BERT], [])
+
+
 def test_no_address_stands_in_the_trail(database: Database, shop: int) -> None:
     anna, bert = add(database, shop, "anna@shop.example"), add(database, shop, BERT)
     invite(database, shop, "carl@shop.example")
@@ -187,6 +211,17 @@ def test_the_last_person_stays(database: Database, shop: int) -> None:
     with pytest.raises(Wrong, match="the last person"), database.write() as session:
         people.remove(session, shop, anna, "account:1")
     assert emails(database, shop) == (["anna@shop.example"], [])
+
+
+@pytest.mark.parametrize("actor", ["shopify:77", "wordpress:3", "operator"])
+def test_whoever_gets_in_without_an_account_removes_the_last_who_has_one(
+    database: Database, shop: int, actor: str
+) -> None:
+    anna = add(database, shop, "anna@shop.example")
+    with database.write() as session:
+        people.remove(session, shop, anna, actor)
+    assert emails(database, shop) == ([], [])
+    assert trail(database, shop) == [(actor, "remove person", {"person": f"account:{anna}"})]
 
 
 def test_who_does_not_see_the_shop_cannot_be_removed_from_it(database: Database, shop: int) -> None:

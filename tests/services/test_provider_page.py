@@ -250,6 +250,17 @@ def test_saved_settings_are_audited_with_masked_secrets_and_only_what_changed(ri
     ]
 
 
+def test_a_secret_in_place_of_another_is_told_without_a_word_of_either(rig: Rig, shop: int) -> None:
+    save(rig, shop, "gameball", {"api_key": "hush-hush-hush"})
+    save(rig, shop, "gameball", {"api_key": "another-key-0001", "secret_key": "first"})
+    save(rig, shop, "gameball", {"api_key": "another-key-0001"})
+    assert [(before["settings"], after["settings"]) for _actor, _action, before, after in trail(rig)] == [
+        ({"api_key": "not set"}, {"api_key": "set"}),
+        ({"api_key": "set", "secret_key": "not set"}, {"api_key": "set anew", "secret_key": "set"}),
+        ({"api_key": "set"}, {"api_key": "set"}),
+    ]
+
+
 def test_saving_over_what_somebody_else_saved_is_stale_and_changes_nothing(rig: Rig, shop: int) -> None:
     save(rig, shop, "gameball", {"api_key": "first-key-00001"})
     version = seen(rig, shop, "gameball")
@@ -310,6 +321,23 @@ def test_going_live_sends_what_shadow_mode_collected_in_so_many_days_once(rig: R
     assert [each["body"]["orders"][0]["id"] for each in rig.simulators.app.requests("sprii")] == ["2"]
     assert trail(rig)[-1][3] == {"provider": "sprii", "mode": "live", "collected": 1}
     assert rig.received("seeka") == []
+
+
+def test_what_shadow_mode_collected_is_counted_beside_any_number_of_others(
+    rig: Rig, shop: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.switch_on(shop, "sprii", mode=Mode.SHADOW)
+    rig.switch_on(shop, "gameball")
+    for number in (1, 2, 3):
+        rig.woocommerce(shop, "order.updated", woocommerce_order(number, customer_id=5))
+    rig.work()
+    with rig.db.write() as session:
+        old = now() - timedelta(days=2)
+        session.execute(update(Delivery).where(Delivery.subject == "1").values(created_at=old))
+    for most, told in ((3, {1: 2, 7: 3}), (2, {1: 2, 7: 3, 30: 3}), (1, {1: 2, 7: 2, 30: 2})):
+        monkeypatch.setattr(provider_page, "NEWEST", most)
+        assert ready(rig, shop, "sprii").collected == told, most
+    assert switch(rig, shop, "sprii", Mode.LIVE, days=7) == 3
 
 
 def test_days_are_of_no_effect_for_other_modes(rig: Rig, shop: int) -> None:

@@ -83,17 +83,32 @@ def recent(database: Database, shop: Shop, now: datetime = NOW) -> dict[str, tal
     return {each.day.isoformat(): each.counts for each in days if each.counts}
 
 
-def test_today_is_counted_as_it_stands_and_the_days_before_once_they_were_filled(
+def test_today_is_counted_as_it_stands_and_the_days_before_as_they_were_counted_last(
     database: Database, shop: Shop
 ) -> None:
     add(database, shop, NOW, "delivered", 2)
     add(database, shop, NOW - timedelta(days=1), "skipped")
-    assert recent(database, shop) == {"2026-11-21": {("gameball", "delivered"): 2}}
     assert tally.fill(database, NOW) == 1
+    add(database, shop, NOW - timedelta(days=1, hours=1), "dead")
     assert recent(database, shop) == {
         "2026-11-20": {("gameball", "skipped"): 1},
         "2026-11-21": {("gameball", "delivered"): 2},
     }
+
+
+def test_a_day_that_is_just_over_is_counted_until_it_is_kept(database: Database, shop: Shop) -> None:
+    """Midnight in Copenhagen is 23:00 in UTC; what is kept is brought up to date once an hour."""
+    midnight = datetime(2026, 11, 21, 23, tzinfo=UTC)
+    add(database, shop, NOW, "delivered", 2)
+    yesterday = {"2026-11-21": {("gameball", "delivered"): 2}}
+    assert recent(database, shop, midnight) == yesterday  # on the first day nothing is kept yet
+    add(database, shop, NOW - timedelta(days=2), "skipped")
+    tally.fill(database, midnight - timedelta(minutes=1))
+    told = {"2026-11-19": {("gameball", "skipped"): 1}, **yesterday}
+    assert recent(database, shop, midnight - timedelta(minutes=1)) == told
+    assert recent(database, shop, midnight) == told
+    assert tally.fill(database, midnight + timedelta(minutes=30)) == 1
+    assert recent(database, shop, midnight + timedelta(minutes=30)) == told
 
 
 def test_the_days_are_those_of_the_shops_clock(database: Database, shop: Shop) -> None:
@@ -150,7 +165,8 @@ def test_every_shop_has_its_own_and_removed_ones_none(database: Database, shop: 
     assert tally.fill(database, NOW) == 2
     assert recent(database, shop) == {"2026-11-20": {("gameball", "delivered"): 1}}
     assert recent(database, other) == {"2026-11-20": {("gameball", "delivered"): 2}}
-    assert recent(database, gone) == {}
+    with database.read() as session:
+        assert session.scalars(select(Tally.shop_id).order_by(Tally.shop_id)).all() == [shop.id, other.id]
 
 
 def test_states_are_added_up_over_the_providers() -> None:

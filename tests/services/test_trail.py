@@ -53,6 +53,21 @@ def test_only_what_differs_is_shown(rig: Rig) -> None:
     assert both == (Change("a", 1, 2), Change("gone", "x", None), Change("new", None, ["y"]))
 
 
+def test_an_entry_says_which_provider_it_is_about_once(rig: Rig) -> None:
+    shop = rig.shop("woocommerce")
+    named = {"provider": "gameball"}
+    add(rig, shop, action="switch provider", before={**named, "mode": "off"}, after={**named, "mode": "live"})
+    add(rig, shop, action="test provider", after={**named, "result": "accepted"})
+    add(rig, shop, action="change mapping", before={**named, "version": 0}, after={**named, "version": 1})
+    add(rig, shop, before={"provider": "gone"}, after={"provider": "gone"})
+    assert [(entry.action, entry.provider, entry.changes) for entry in read(rig, shop)[0]] == [
+        ("do", None, ()),
+        ("change mapping", "Gameball", (Change("version", 0, 1),)),
+        ("test provider", "Gameball", (Change("result", None, "accepted"),)),
+        ("switch provider", "Gameball", (Change("mode", "off", "live"),)),
+    ]
+
+
 def test_people_are_named_as_long_as_they_see_the_shop(rig: Rig) -> None:
     shop = rig.shop("woocommerce")
     now = datetime.now(UTC)

@@ -511,6 +511,20 @@ def test_a_tab_that_saves_second_is_warned_and_keeps_its_draft(rig: Rig, anna: V
     assert [(number, text) for number, text, _ in versions(rig, shop)][1:] == [(2, OWN)]
 
 
+def test_a_form_of_a_version_where_none_is_saved_is_stale_and_can_be_saved_then(
+    rig: Rig, anna: Visitor, shop: int
+) -> None:
+    answer = anna.post(page(shop, "/save"), **opened(anna, shop, OWN, version="7"))
+    assert answer.status_code == 409
+    assert "Saved meanwhile As Tillwire does it, without changes of yours." in words(answer)
+    restored = anna.post(page(shop, "/versions/0/restore"), csrf_token=anna.token(), version="7")
+    assert restored.status_code == 409
+    assert versions(rig, shop) == []
+    looked = anna.post(page(shop, "/changes"), **forms(answer, shop, "/changes"))
+    assert anna.post(page(shop, "/save"), **forms(looked, shop, "/save")).status_code == 303
+    assert versions(rig, shop) == [(1, OWN, "account:1")]
+
+
 def test_versions_say_who_when_and_what_and_can_be_brought_back(rig: Rig, anna: Visitor, shop: int) -> None:
     assert "Nothing was changed yet" in words(anna.get(page(shop, "/versions")))
     theirs(anna, shop)

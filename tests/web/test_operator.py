@@ -110,3 +110,11 @@ def test_the_page_holds_nothing_back_from_anybody(rig: Rig, browser: WebDriver, 
         browser.get(f"{url}/sign-in/link#{token}")
         press(browser, browser.find_element(By.CSS_SELECTOR, "form[data-link] button"))
         hold_nothing_back(browser, {"operator": f"{url}/operator"}, size, scheme)
+
+
+def test_a_page_behind_a_number_that_no_store_can_have_is_the_first(rig: Rig, app: Flask) -> None:
+    connect(rig, rig.shop("woocommerce"))
+    visitor = opened(rig, app)
+    for after in ("9" * 20, "-1", "x"):
+        answer = visitor.get(f"/operator?after={after}")
+        assert (answer.status_code, "store.example" in answer.get_data(as_text=True)) == (200, True), after

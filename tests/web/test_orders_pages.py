@@ -64,6 +64,14 @@ def test_one_order_that_is_found_is_opened_at_once(rig: Rig, anna: Visitor, shop
         assert (answer.status_code, answer.location) == (303, f"/shops/{shop}/orders/1043")
 
 
+def test_of_several_words_what_is_found_is_only_listed(rig: Rig, anna: Visitor, shop: int) -> None:
+    tell(rig, shop, 3)
+    for wanted, status in (("Anna Smith 3", 200), ("order 3", 200), ("3", 303), (" #3 ", 303)):
+        answer = anna.press(f"/shops/{shop}/orders", f"/shops/{shop}/orders", q=wanted)
+        assert answer.status_code == status, wanted
+        assert ("1 order was found." in answer.get_data(as_text=True)) == (status == 200)
+
+
 def test_several_orders_of_a_buyer_are_listed_and_no_address_of_ours_holds_theirs(
     rig: Rig, anna: Visitor, shop: int
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from xml.etree import ElementTree
 
 import pytest
@@ -12,6 +13,7 @@ from flask import Flask
 from sqlalchemy import update
 
 from app.models import ConnectionState, Delivery, Destination, Shop
+from app.services import data_request
 from tests.bodies import woocommerce_order
 from tests.rig import Rig
 from tests.visitor import DOMAIN, KEY, SECRET, Visitor, connect, id_token, serving
@@ -67,6 +69,37 @@ def test_a_store_that_works_shows_its_day(rig: Rig, visitor: Visitor, mine: int)
     assert steps(page) == ["done"] * 5
 
 
+def test_what_shadow_mode_built_is_counted_by_itself_and_never_as_delivered(
+    rig: Rig, visitor: Visitor, mine: int
+) -> None:
+    rig.switch_on(mine, "gameball")
+    assert "Shadow" not in text(visitor, f"/shops/{mine}")
+    rig.switch_on(mine, "seeka", mode="shadow")
+    for order in (1, 2):
+        rig.woocommerce(mine, "order.updated", woocommerce_order(order, customer_id=5))
+    rig.work()
+    page = text(visitor, f"/shops/{mine}")
+    today = {
+        title: [(label, int(number)) for label, number in re.findall(r'data-label="([^"]+)">(\d+)<', cells)]
+        for title, cells in re.findall(r'<th scope="row">(\w+) (.*?)</tr>', page)
+        if "data-label" in cells
+    }
+    columns = ("Delivered", "Skipped", "On the way", "Held", "Needs you", "Shadow")
+    assert today == {
+        "Gameball": list(zip(columns, (2, 0, 0, 0, 0, 0), strict=True)),
+        "Seeka": list(zip(columns, (0, 0, 0, 0, 0, 2), strict=True)),
+    }
+    assert "Shadow means that it was built and checked, and sent to nobody." in page
+    names = re.findall(r'<th scope="col">([^<]+)</th>', page.partition('<h2 id="days">')[2])
+    assert names == ["Day", "Delivered", "Skipped", "Waiting", "Needs you", "Shadow"]
+    last_day = re.findall(r"<td>(\d+)</td>", page)[-5:]
+    assert last_day == ["2", "0", "0", "0", "2"]
+    wide, narrow = (
+        base64.b64decode(each).decode() for each in re.findall(r'="data:image/svg\+xml;base64,([^"]+)"', page)
+    )
+    assert [each.count(">Shadow</text>") for each in (wide, narrow)] == [1, 1]
+
+
 def test_each_thing_that_is_wrong_has_its_cause_and_a_way_on(rig: Rig, visitor: Visitor) -> None:
     shop = connect(rig, rig.shop("woocommerce"), ConnectionState.ATTENTION, trouble="The store refuses our <key>.")
     visitor.join(visitor.sign_in(), shop)
@@ -97,6 +130,22 @@ def test_each_thing_that_is_wrong_has_its_cause_and_a_way_on(rig: Rig, visitor: 
     ]
     for address in re.findall(r'href="([^"]+)"', " ".join(listed)):
         assert visitor.get(address.replace("&amp;", "&")).status_code == 200, address
+
+
+def test_a_file_that_a_buyer_asked_for_is_told_of_with_its_day(rig: Rig, visitor: Visitor, mine: int) -> None:
+    now = datetime.now(UTC)
+    with rig.db.write() as session:
+        data_request.keep(session, rig.parts.vault, mine, "asked", {}, now)
+    page = text(visitor, f"/shops/{mine}")
+    day = f"{now + timedelta(days=30):%B %-d, %Y}"
+    assert (
+        "<strong>A buyer asked for the data that you keep of them.</strong> Tillwire made the file that you have to"
+        " hand over. Whoever runs Tillwire for you fetches it (tillwire exports list); ask for it."
+        f" It is deleted on {day}."
+    ) in page
+    with rig.db.write() as session:
+        data_request.keep(session, rig.parts.vault, mine, "asked again", {}, now)
+    assert "<strong>2 buyers asked for the data that you keep of them.</strong>" in text(visitor, f"/shops/{mine}")
 
 
 def test_the_chart_is_an_image_without_script_or_anything_of_others(rig: Rig, visitor: Visitor, mine: int) -> None:

@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 
 from app.models import AuditEntry, Destination
 from app.providers.registry import PROVIDERS
-from app.services import configure
+from app.services import configure, provider_page
 from app.web import limits
 from app.web.limits import limiter
 from tests.bodies import woocommerce_order
@@ -389,6 +389,35 @@ def test_modes_are_switched_and_said(rig: Rig, anna: Visitor, shop: int) -> None
     assert actions(rig) == [("account:1", "switch provider")] * 3
 
 
+def test_pages_agree_on_what_becomes_of_orders_that_come_while_it_is_off(rig: Rig, anna: Visitor, shop: int) -> None:
+    remedy = "whoever runs Tillwire for you can send past days to it (tillwire destinations set, --last-days)."
+    overview, order = f"/shops/{shop}", f"/shops/{shop}/orders/1"
+    assert (
+        "What the store tells us is kept. One that you switch on is sent what comes from then on; " + remedy
+    ) in words(anna.get(overview))
+    rig.set(shop, "sprii", **CREDENTIALS["sprii"])
+    rig.woocommerce(shop, "order.updated", woocommerce_order(1))
+    rig.work()
+    kept = "They are kept all the same: once it is on, " + remedy
+    assert f"Orders that come in while it is off are not collected for it. {kept}" in words(
+        anna.get(page(shop, "sprii"))
+    )
+    told = words(anna.get(order))
+    assert (
+        "It is switched off, so nothing is sent to it, and switching it on sends only what comes from then on. The"
+        " order is kept: once it is on, " + remedy
+    ) in told
+    anna.press(page(shop, "sprii"), page(shop, "sprii", "/mode"), mode="live")
+    rig.work()
+    assert "orders that come in meanwhile are not collected for it. " + kept in words(anna.get(page(shop, "sprii")))
+    told = words(anna.get(order))
+    assert f"As they are now it would be sent. The order is kept: {remedy}" in told
+    assert rig.received("sprii") == []
+    rig.set(shop, "sprii", last_days=9000)
+    rig.work()
+    assert len(rig.received("sprii")) == 1
+
+
 @pytest.mark.parametrize("wrong", [{"mode": "loud"}, {"mode": ""}, {"mode": "live", "collected": "8"}])
 def test_a_switch_that_is_none_of_ours_is_refused(rig: Rig, anna: Visitor, shop: int, wrong: dict[str, str]) -> None:
     rig.switch_on(shop, "gameball", mode="shadow")
@@ -458,6 +487,19 @@ def test_going_live_can_send_what_shadow_mode_collected(rig: Rig, anna: Visitor,
     rig.work()
     assert [state for _, state, _ in rig.states()] == ["delivered", "delivered"]
     assert len(rig.received("sprii")) == 2
+
+
+def test_more_than_was_counted_is_told_as_more(
+    rig: Rig, anna: Visitor, shop: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(provider_page, "NEWEST", 1)
+    rig.switch_on(shop, "sprii", mode="shadow")
+    for number in (1, 2):
+        rig.woocommerce(shop, "order.updated", woocommerce_order(number))
+    rig.work()
+    told = words(anna.get(page(shop, "sprii", "/ready")))
+    for days in ("day", "7 days", "30 days"):
+        assert f"Send it too, of the last {days}: more than 1 deliveries" in told
 
 
 def test_the_check_list_warns_of_what_goes_out_at_once(rig: Rig, anna: Visitor, shop: int) -> None:

@@ -212,3 +212,38 @@ def test_changes_are_led_through_by_key(rig: Rig, visitor: Visitor, mine: int) -
     assert second.count("<td>Tillwire itself</td>") == 10
     assert "Older changes" not in second
     assert "Do 9\n" in second
+
+
+def test_changes_name_the_provider_and_a_key_that_was_given_anew(visitor: Visitor, mine: int) -> None:
+    path = f"/shops/{mine}/providers/sprii"
+    for key in ("hush-hush-hush", "another-key-0001"):
+        assert visitor.press(path, path, api_key=key).status_code == 303
+    trail = visitor.get(f"/shops/{mine}/settings/changes").get_data(as_text=True)
+    assert trail.count('Set provider: <strong translate="no">Sprii</strong>') == 2
+    assert "<del>api_key: set</del>" in trail
+    assert "<ins>api_key: set anew</ins>" in trail
+
+
+def test_inside_the_admin_the_only_one_who_was_invited_is_removed(rig: Rig, app: Flask, visitor: Visitor) -> None:
+    shop = connect(rig, rig.shop("shopify", DOMAIN))
+    bert = Visitor(app)
+    account = bert.sign_in(BERT)
+    bert.join(account, shop)
+    path, proof = f"/shops/{shop}/settings", {"Authorization": f"Bearer {id_token()}"}
+    assert "/remove" not in bert.get(path).get_data(as_text=True)
+    button = f'<form method="post" action="{path}/people/{account}/remove">'
+    assert visitor.get(path, headers=proof).get_data(as_text=True).count(button) == 1
+    assert visitor.post(f"{path}/people/{account}/remove", headers=proof).status_code == 303
+    page = visitor.get(path, headers=proof).get_data(as_text=True)
+    assert "Nobody has an account for this store" in page
+    assert bert.get(path).status_code == 404
+
+
+@pytest.mark.parametrize("number", ["9" * 20, str(2**63), "9" * 5000])
+def test_numbers_that_no_row_can_have_break_nothing(visitor: Visitor, mine: int, number: str) -> None:
+    path = f"/shops/{mine}/settings"
+    for given in (number, "-1", "x"):
+        assert visitor.get(f"{path}/changes?before={given}").status_code == 200, given
+    token = visitor.token()
+    for more in (f"invitations/{number}/withdraw", f"people/{number}/remove"):
+        assert visitor.post(f"{path}/{more}", csrf_token=token).status_code == 404, more

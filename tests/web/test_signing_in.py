@@ -17,12 +17,12 @@ from sqlalchemy import func, select
 from app import factory
 from app.cli import main
 from app.db import Database
-from app.models import Account, AuditEntry, SignIn, SignInLink
+from app.models import Account, AuditEntry, ConnectionState, SignIn, SignInLink
 from app.services import configure, link_keys, sign_in
 from app.simulators.woocommerce_platform import WooCommercePlatform
 from app.simulators.wp_link import Link
 from tests.rig import Rig
-from tests.visitor import ANNA, HTML, US, Visitor, serving
+from tests.visitor import ANNA, HTML, US, Visitor, connect, serving
 
 DOWN = "postgresql+psycopg://nobody@127.0.0.1:1/none?connect_timeout=2"
 MAIL = {"smtp_url": "smtp://127.0.0.1:1", "mail_from": "tillwire@us.example"}
@@ -288,6 +288,23 @@ def test_a_plugins_link_leads_straight_to_its_store_and_leaves_the_address_bar(r
     assert visitor.get(f"/shops/{shop}").status_code == 200
     assert visitor.get(f"/shops/{other}").status_code == 404
     assert count(rig, Account) == 0
+
+
+def test_who_comes_by_a_plugins_link_is_told_how_to_connect_the_store_again(rig: Rig, visitor: Visitor) -> None:
+    trouble = "The store does not take the keys: connect the store again as an administrator."
+    shop = connect(rig, rig.shop("woocommerce"), ConnectionState.ATTENTION, trouble=trouble)
+    visitor.get(plugins_link(rig, shop))
+    path, told = f"/shops/{shop}/connection", "Connecting the store again takes an account. Invite yourself by e-mail"
+    page = visitor.get(path).get_data(as_text=True)
+    assert page.count(told) == 1
+    assert f'<a href="/shops/{shop}/settings#people">Settings</a></p>' in page
+    assert "/connect/woocommerce" not in page
+    anna = Visitor(visitor.app)
+    anna.join(anna.sign_in(), shop)
+    page = anna.get(path).get_data(as_text=True)
+    assert told not in page
+    assert '<a class="button second" href="/connect/woocommerce">Connect again</a>' in page
+    assert anna.get("/connect/woocommerce").status_code == 200
 
 
 def test_what_only_looks_at_a_plugins_link_does_not_use_it_up(rig: Rig, visitor: Visitor) -> None:

@@ -207,6 +207,19 @@ def test_a_language_can_be_chosen_and_given_up(german: Visitor, shop: int) -> No
         assert f'<html lang="{language}"' in german.get(settings).get_data(as_text=True)
 
 
+def test_a_language_that_was_chosen_outlasts_the_session(german: Visitor, shop: int) -> None:
+    settings = f"/shops/{shop}/settings"
+    german.press(settings, f"{settings}/language", language="de")
+    assert german.press(settings, "/sign-out").location == "/sign-in"
+    assert '<html lang="de"' in german.get("/sign-in").get_data(as_text=True)
+    german.sign_in()
+    assert '<html lang="de"' in german.get(settings).get_data(as_text=True)
+    german.press(settings, f"{settings}/language", language="")
+    german.press(settings, "/sign-out")
+    assert german.cookie() is None
+    assert '<html lang="en"' in german.get("/sign-in").get_data(as_text=True)
+
+
 def test_what_a_service_says_is_put_together_in_the_readers_language() -> None:
     app = Flask("pages")
     texts.init(app)
