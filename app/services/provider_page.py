@@ -240,7 +240,9 @@ def _collected(session: Session, shop: Shop, provider: Provider, now: datetime) 
     What `configure.send_collected` would send: by provider and state alone, whatever else the shop has to do.
     """
     mine = (Delivery.shop_id == shop.id, Delivery.state == DeliveryState.SHADOW, Delivery.provider == provider.name)
-    newest = select(Delivery.created_at).where(*mine, NOT_TAKEN).order_by(Delivery.id.desc()).limit(NEWEST + 1).subquery()
+    newest = (
+        select(Delivery.created_at).where(*mine, NOT_TAKEN).order_by(Delivery.id.desc()).limit(NEWEST + 1).subquery()
+    )
     starts = [now - timedelta(days=days) for days in COLLECTED_DAYS]
     within = [func.sum(case((newest.c.created_at >= start, 1), else_=0)) for start in starts]
     row = session.execute(select(*within)).one()

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
 from app.models import Attempt, AuditEntry, Delivery, Destination, Shop
-from app.services import configure, delivery_list, download, orders, resend
+from app.providers.registry import PROVIDERS
+from app.services import configure, delivery_list, download, orders, provider_page, resend
 from app.services.delivery_list import Choice, mark
 from app.services.delivery_page import delivery_view
 from app.services.download import COLUMNS, harmless
@@ -206,12 +208,19 @@ def test_what_was_delivered_once_might_count_twice_whatever_became_of_it_since(r
     assert again(rig, shop, Choice(ids=(1,))) == Resending(1, 0, 1, 0, more=False)
     with rig.db.write() as session:
         [destination] = session.scalars(select(Destination))
+        assert offered(session, shop) == {}
         assert configure.send_collected(session, destination, 1) == 0
     assert states(rig)[0] == "shadow"
     answered(rig, "refused", 1)
     with rig.db.write() as session:
+        assert offered(session, shop) == {1: 1}
         [destination] = session.scalars(select(Destination))
         assert configure.send_collected(session, destination, 1) == 1
+
+
+def offered(session: Session, shop: int) -> dict[int, int]:
+    """What going live offers to send of what shadow mode collected: days back, and how many."""
+    return provider_page._collected(session, session.get_one(Shop, shop), PROVIDERS["sprii"], datetime.now(UTC))
 
 
 def test_what_is_sent_again_to_a_provider_that_is_off_waits_and_is_counted_so(rig: Rig, shop: int) -> None:
