@@ -16,6 +16,7 @@ from app.models.delivery import OPEN, among
 from app.providers.base import Action, Payload
 from app.providers.errors import NeedsMending
 from app.providers.registry import PROVIDERS
+from app.services import amounts
 from app.services.amounts import Reversed, reversal
 from app.services.packing import unpack
 from app.services.route import Target, complete_facts
@@ -225,9 +226,7 @@ def effect_of(action: Action, payload: Payload, facts: Facts) -> dict[str, Any]:
         effect["kept"] = {name: payload[path] for name, path in action.kept.items() if path in payload}
     taken = facts.get("reversal")
     if taken:
-        effect["amount"] = taken["amount"]
-        if not taken["estimated"]:
-            effect["quantities"] = {line["line_id"]: line["quantity"] for line in taken["lines"]}
+        effect |= amounts.effect_of(taken)
     return effect
 
 
