@@ -45,7 +45,7 @@ class Attribute:
     name: str
     value: str
     place: str  #: "order" (order or cart attribute, note attribute, order meta) or "line" (line property, line meta)
-    rank: int = 0  #: position or meta id: within one name and place the highest rank is the newest
+    rank: int = 0  #: position (in its line) or meta id: within one name and place the highest rank is the newest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -714,6 +714,16 @@ def test_the_last_of_two_equal_names_wins_and_the_other_is_shown() -> None:
     assert order.sprii == Found(value="2", name="ORDERNO", place="order", others=("1",))
 
 
+def test_of_numbers_on_several_lines_the_last_lines_wins_wherever_it_stands_in_it() -> None:
+    body = body_of("orders_paid__worked_a")
+    first, second = body["line_items"]
+    first["properties"] = [{"name": "gift", "value": "no"}, {"name": "_orderNo", "value": "5934-1"}]
+    second["properties"] = [{"name": "_orderNo", "value": "5934-2"}]
+    order = order_of({**body, "note_attributes": []})
+    assert order.sprii == Found(value="5934-2", name="_orderNo", place="line", others=("5934-1",))
+    assert [each.rank for line in order.lines for each in line.attributes] == [0, 1, 0]
+
+
 # --- people -----------------------------------------------------------------------------------------------------------
 
 
