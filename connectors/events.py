@@ -86,6 +86,7 @@ class LineItem:
     product_id: str | None = None  #: None for custom lines and surcharges
     variant_id: str | None = None  #: None where the product has no variants (WooCommerce's 0)
     unit_id: str | None = None  #: what is bought: the variant's id, else the product's
+    custom_id: str | None = None  #: of what was bought without being a product of the shop: its SKU, else the line's id
     sku: str | None = None
     name: str | None = None  #: product and variant: "Linen shirt - Blue / M"
     title: str | None = None  #: product alone: "Linen shirt"

@@ -320,6 +320,7 @@ def test_tips_duties_fees_gift_cards_custom_and_removed_lines() -> None:
         ),
         LineItem(
             line_id="3",
+            custom_id="3",
             name="Engraving",
             title="Engraving",
             quantity=D(2),
@@ -672,6 +673,20 @@ def test_what_is_bought_is_the_variant_else_the_product(
 ) -> None:
     line = line_with(**fields)
     assert (line.product_id, line.variant_id, line.unit_id) == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, None),
+        ({"product_id": None}, None),
+        ({"product_id": None, "variant_id": None}, "MUG-BLUE"),
+        ({"product_id": None, "variant_id": None, "sku": ""}, "9200000000001"),
+        ({"product_id": None, "variant_id": None, "sku": None, "tip": {"id": 1}}, None),
+    ],
+)
+def test_a_custom_line_is_known_by_its_sku_else_by_its_id(fields: dict[str, Any], expected: str | None) -> None:
+    assert line_with(**fields).custom_id == expected
 
 
 @pytest.mark.parametrize(

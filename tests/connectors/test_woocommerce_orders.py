@@ -495,6 +495,14 @@ def test_a_cart_with_all_that_our_plugin_may_send() -> None:
     assert (cart.seeka_profile_id, cart.spotler_cookie) == ("sk.1", "sqzl0")
 
 
+def test_a_line_whose_product_was_deleted_is_known_by_its_sku_else_by_its_id() -> None:
+    body = json.loads((FOLDER / "order.updated__worked_a.json").read_text())
+    line = {**body["line_items"][0], "product_id": 0, "variation_id": 0}
+    body["line_items"] = [line, {**line, "id": 9, "sku": ""}, body["line_items"][1]]
+    lines = order_of(observe("order.updated", json.dumps(body).encode())).lines
+    assert [(each.unit_id, each.custom_id) for each in lines] == [(None, "MUG-BLUE"), (None, "9"), ("880002", None)]
+
+
 def test_of_numbers_on_several_lines_of_a_cart_the_last_lines_wins() -> None:
     body = json.loads((FOLDER / "cart.updated__full.json").read_text())
     line = body["items"][0]

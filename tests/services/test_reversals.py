@@ -16,9 +16,11 @@ from app.services.erase import erase_customer
 from app.services.persons import from_text
 from app.services.preview import preview
 from tests.bodies import woocommerce_order
+from tests.connectors.shopify_fixtures import body_of
 from tests.rig import Rig
 from tests.services.test_erase import NOW, everything
 
+LATER = "2026-12-01T10:00:00Z"
 GUEST = "guest:buyer@example.test"
 
 
@@ -233,3 +235,33 @@ def test_no_more_is_taken_from_a_line_than_it_has(store: Refunding) -> None:
     store.refund("60.00", back(7, 60, 0))
     store.refund("80.00", back(7, 80, 1))
     assert store.taken() == [(60, [("12", 1, 48, 12, 0)]), (80, [("12", 1, 16, 4, 0)])]
+
+
+# --- lines that are no products of the shop ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("route", "items"), [("orders", "items"), ("event", "params")])
+def test_custom_lines_are_told_apart_in_orders_and_refunds(rig: Rig, route: str, items: str) -> None:
+    shop = rig.shop()
+    rig.switch_on(shop, "gameball")
+    rig.switch_on(shop, "esputnik", order_route=route)
+    body = body_of("orders_paid__worked_a")
+    none = {"product_id": None, "variant_id": None, "properties": []}
+    first, second = ({**line, **none} for line in body["line_items"])
+    body |= {"line_items": [{**first, "sku": None}, {**second, "sku": "OWN"}], "refunds": []}
+    rig.shopify("orders/paid", body)
+    rig.work()
+    rig.shopify("orders/cancelled", {**body, "updated_at": LATER, "cancelled_at": LATER})
+    rig.work()
+    ids = [str(first["id"]), "OWN"]
+    assert [[line["productId"] for line in sent["lineItems"]] for sent in rig.received("gameball")] == [ids, ids]
+    assert [line["externalItemId"] for line in sold(rig, items)] == ids
+
+
+def sold(rig: Rig, name: str) -> list[dict[str, Any]]:
+    """The lines of the last order that eSputnik has, by whichever route."""
+    sent = [each for each in rig.received("esputnik") if "orders" in each or "params" in each][-1]
+    if name == "items":
+        return list(sent["orders"][0]["items"])
+    found = next(each["value"] for each in sent["params"] if each["name"] == "items")
+    return list(json.loads(found) if isinstance(found, str) else found)
