@@ -183,7 +183,7 @@ class Order:
 
     status: str | None = None  #: the platform's lifecycle word (WooCommerce status; Shopify: open, closed, cancelled)
     financial_status: str | None = None  #: the platform's word; WooCommerce: "paid" or "unpaid" from date_paid
-    fulfilment_status: str = "none"  #: "none", "partial", "full"
+    fulfilment_status: str = "none"  #: "none", "partial", "full"; "restocked": all was put back into stock
     paid: bool = False  #: was paid in full at some time, also if refunded since
     draft: bool = False  #: not an order yet (WooCommerce checkout-draft): never a purchase
     cancelled: bool = False  #: cancelled or failed, will not be served

@@ -441,6 +441,7 @@ def test_a_body_from_before_the_sets() -> None:
         name="#9",
         status="open",
         financial_status="pending",
+        fulfilment_status="restocked",
         created_at=datetime(2017, 5, 1, 14, tzinfo=UTC),
         updated_at=datetime(2017, 5, 1, 14, 0, 1, tzinfo=UTC),
         currency="USD",
@@ -554,7 +555,7 @@ def test_when_an_order_was_paid(word: str | None, paid: bool, full: bool) -> Non
     [
         ("fulfilled", "full"),
         ("partial", "partial"),
-        ("restocked", "none"),
+        ("restocked", "restocked"),
         ("pending", "none"),
         (None, "none"),
         ("", "none"),

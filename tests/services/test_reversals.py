@@ -1,4 +1,4 @@
-"""What a refund tells a destination of an order that changed since it was given: whose it was, and which lines."""
+"""Orders that are taken back, as providers hear of it: whose order it was, and which lines."""
 
 from __future__ import annotations
 
@@ -265,3 +265,16 @@ def sold(rig: Rig, name: str) -> list[dict[str, Any]]:
         return list(sent["orders"][0]["items"])
     found = next(each["value"] for each in sent["params"] if each["name"] == "items")
     return list(json.loads(found) if isinstance(found, str) else found)
+
+
+def test_an_order_that_is_put_back_into_stock_is_cancelled_at_esputnik(rig: Rig) -> None:
+    shop = rig.shop()
+    rig.switch_on(shop, "esputnik", "gameball")
+    body = {**body_of("orders_paid__worked_a"), "refunds": []}
+    for at, word in ((body["updated_at"], None), (LATER, "restocked")):
+        rig.shopify("orders/updated", {**body, "fulfillment_status": word, "updated_at": at})
+        rig.work()
+    orders = [each["orders"][0] for each in rig.received("esputnik")]
+    total = orders[0]["totalCost"]
+    assert [(each["status"], each["totalCost"]) for each in orders] == [("IN_PROGRESS", total), ("CANCELLED", total)]
+    assert len(rig.received("gameball")) == 1
