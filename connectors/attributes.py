@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from itertools import chain
 
@@ -39,6 +40,12 @@ def find(attributes: Iterable[Attribute], names: Sequence[str], *, longest: int 
     best, value = hits[0][3], hits[0][4]
     others = tuple(dict.fromkeys(hit[4] for hit in hits if hit[4] != value))
     return Found(value=value, name=best.name.strip(), place=best.place, others=others)
+
+
+def of_lines(lines: Iterable[Iterable[Attribute]]) -> Iterator[Attribute]:
+    """The attributes of all lines for `find`, where ranks are positions: those of a later line are newer."""
+    for rank, each in enumerate(chain.from_iterable(lines)):
+        yield replace(each, rank=rank)
 
 
 def among(attributes: Iterable[Attribute], *names: Sequence[str]) -> list[Attribute]:

@@ -45,7 +45,7 @@ class Attribute:
     name: str
     value: str
     place: str  #: "order" (order or cart attribute, note attribute, order meta) or "line" (line property, line meta)
-    rank: int = 0  #: position or meta id: within one name and place the highest rank is the newest
+    rank: int = 0  #: position (in its line) or meta id: within one name and place the highest rank is the newest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +86,7 @@ class LineItem:
     product_id: str | None = None  #: None for custom lines and surcharges
     variant_id: str | None = None  #: None where the product has no variants (WooCommerce's 0)
     unit_id: str | None = None  #: what is bought: the variant's id, else the product's
+    custom_id: str | None = None  #: of what was bought without being a product of the shop: its SKU, else the line's id
     sku: str | None = None
     name: str | None = None  #: product and variant: "Linen shirt - Blue / M"
     title: str | None = None  #: product alone: "Linen shirt"
@@ -182,7 +183,7 @@ class Order:
 
     status: str | None = None  #: the platform's lifecycle word (WooCommerce status; Shopify: open, closed, cancelled)
     financial_status: str | None = None  #: the platform's word; WooCommerce: "paid" or "unpaid" from date_paid
-    fulfilment_status: str = "none"  #: "none", "partial", "full"
+    fulfilment_status: str = "none"  #: "none", "partial", "full"; "restocked": all was put back into stock
     paid: bool = False  #: was paid in full at some time, also if refunded since
     draft: bool = False  #: not an order yet (WooCommerce checkout-draft): never a purchase
     cancelled: bool = False  #: cancelled or failed, will not be served

@@ -139,6 +139,8 @@ class Action:
     collapse: bool = False  #: of several unsent ones for one order only the newest is sent
     unchanged: tuple[str, ...] = ()  #: payload paths; if all equal those last accepted for this order, it is skipped
     reverses: str | None = None  #: the action that must have been accepted before; makes ``reversal`` facts available
+    #: Fact name to payload field: what was accepted under it is kept, and what reverses it reads it in ``reversal``.
+    kept: Mapping[str, str] = field(default_factory=dict)
     ordered: bool = True  #: waits for earlier unfinished deliveries of the same order or cart at this destination
     check: Callable[[Payload, Facts], list[str]] = lambda payload, facts: []  #: complaints; they never block
     hold: Callable[[Payload, Facts, Settings], str | None] = lambda payload, facts, settings: None

@@ -37,6 +37,8 @@ def state(facts: Facts, settings: Settings) -> str | None:
         return word if word in status_map(settings) and word != "trash" else "cancelled"
     if order.get("refunded_in_full"):
         return "refunded"
+    if order.get("fulfilment_status") == "restocked":  # nothing of it will be served, whatever was paid
+        return "cancelled"
     if settings.get("delivered_when") == "paid" and order.get("paid"):
         return "fulfilled"
     if word in status_map(settings) and word != "trash":

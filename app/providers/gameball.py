@@ -123,6 +123,7 @@ GAMEBALL = Provider(
             repeatable=True,
             adds_value=False,
             once=True,
+            kept={"customer_id": "customerId"},  # a refund that names another customer finds no order
             check=check_order,
             hold=hold,
             doubt=doubt_of("orderId", "orderId", "orderDate"),

@@ -12,6 +12,7 @@ from connectors.events import decimal_text
 Facts = dict[str, Any]
 ZERO = Decimal(0)
 SIX = Decimal("0.000001")
+ROUNDED = Decimal("0.01")  #: by so much a line's amount may miss the whole line's, both being rounded
 
 #: Amounts of a whole line; they shrink with its quantity. Unit amounts do not.
 _LINE_SUMS = ("discount", "discount_net", "discount_gross", "tax", "total_net", "total_gross")
@@ -33,8 +34,8 @@ def remaining(order: Mapping[str, Any]) -> Facts:
     """
     # A refund without money (a payment under way, an unpaid order cancelled) leaves the amounts as they are.
     refunds = [refund for refund in order.get("refunds", []) if amount(refund["amount"]) > 0]
-    gone = _quantities(line for refund in refunds for line in refund.get("lines", []))
-    lines = [part for line in order.get("lines", []) if (part := _part(line, _left(line, gone)))]
+    gone = Gone.of(line for refund in refunds for line in refund.get("lines", []))
+    lines = [part for line in order.get("lines", []) if (part := _rest(line, gone))]
     refunded = amount(order.get("refunded"))
     shipping = sum((amount(refund.get("shipping")) for refund in refunds), ZERO)
     gross, tax = amount(order.get("shipping_gross")), amount(order.get("shipping_tax"))
@@ -59,15 +60,50 @@ def _sum(order: Mapping[str, Any], name: str, lines: Iterable[Facts]) -> Decimal
     return amount(order.get(name)) - before + sum((amount(line.get(name)) for line in lines), ZERO)
 
 
-def _quantities(lines: Iterable[Mapping[str, Any]]) -> dict[str, Decimal]:
-    found: dict[str, Decimal] = {}
-    for line in lines:
-        found[line["line_id"]] = found.get(line["line_id"], ZERO) + amount(line.get("quantity"))
-    return found
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gone:
+    """What was given back of an order's lines, by their ids: units, and money without units."""
+
+    quantities: Mapping[str, Decimal] = field(default_factory=dict)
+    sums: Mapping[str, Decimal] = field(default_factory=dict)  #: with tax
+
+    @classmethod
+    def of(cls, lines: Iterable[Mapping[str, Any]]) -> Gone:
+        """Of refunded lines. One without a quantity (a fee, a price lowered afterwards) counts by its amount."""
+        quantities, sums = dict[str, Decimal](), dict[str, Decimal]()
+        for line in lines:
+            id_, quantity, gross = line["line_id"], amount(line.get("quantity")), amount(line.get("gross"))
+            if quantity:
+                quantities[id_] = quantities.get(id_, ZERO) + quantity
+            elif gross > 0:
+                sums[id_] = sums.get(id_, ZERO) + gross
+        return cls(quantities=quantities, sums=sums)
+
+    def with_units(self, other: Gone) -> Gone:
+        """The units of both, and the money of this one."""
+        lines = [{"line_id": id_, "quantity": each} for gone in (self, other) for id_, each in gone.quantities.items()]
+        return Gone(quantities=Gone.of(lines).quantities, sums=self.sums)
 
 
-def _left(line: Mapping[str, Any], gone: Mapping[str, Decimal]) -> Decimal:
-    return max(amount(line["quantity"]) - gone.get(line["line_id"], ZERO), ZERO)
+def _left(line: Mapping[str, Any], gone: Gone) -> Decimal:
+    return max(amount(line["quantity"]) - gone.quantities.get(line["line_id"], ZERO), ZERO)
+
+
+def _rest(line: Mapping[str, Any], gone: Gone) -> Facts | None:
+    """What is left of ``line``; None for nothing."""
+    part, money = _part(line, _left(line, gone)), gone.sums.get(line["line_id"], ZERO)
+    if part is None or not money:
+        return part
+    share = _share(part, money)
+    return _scaled(part, 1 - share) if share < 1 else None
+
+
+def _share(line: Mapping[str, Any], money: Decimal) -> Decimal:
+    """How much of ``line`` an amount with tax is; 1 where it is all of it, 0 where the line costs nothing."""
+    whole = amount(line.get("total_gross"))
+    if whole <= 0:
+        return ZERO
+    return money / whole if money < whole - ROUNDED else Decimal(1)
 
 
 def _part(line: Mapping[str, Any], quantity: Decimal) -> Facts | None:
@@ -87,21 +123,33 @@ class Reversed:
     """What a destination already took back of an order."""
 
     amount: Decimal = ZERO
-    quantities: Mapping[str, Decimal] = field(default_factory=dict)
-    estimated: Decimal = ZERO  #: the part of ``amount`` that stands behind no quantities
+    gone: Gone = field(default_factory=Gone)
+    estimated: Decimal = ZERO  #: the part of ``amount`` that stands behind no lines
 
     @classmethod
     def of(cls, effects: Iterable[Mapping[str, Any]]) -> Reversed:
         """What several reversals took back together, by what was kept of each."""
-        total, estimated, quantities = ZERO, ZERO, dict[str, Decimal]()
+        total, estimated, lines = ZERO, ZERO, list[dict[str, Any]]()
         for effect in effects:
             taken = amount(effect.get("amount"))
             total += taken
             if "quantities" not in effect:
                 estimated += taken
-            for line_id, quantity in effect.get("quantities", {}).items():
-                quantities[line_id] = quantities.get(line_id, ZERO) + amount(quantity)
-        return cls(amount=total, quantities=quantities, estimated=estimated)
+            lines += [{"line_id": id_, "quantity": each} for id_, each in effect.get("quantities", {}).items()]
+            lines += [{"line_id": id_, "gross": each} for id_, each in effect.get("sums", {}).items()]
+        return cls(amount=total, gone=Gone.of(lines), estimated=estimated)
+
+
+def effect_of(taken: Mapping[str, Any]) -> dict[str, Any]:
+    """What has to be kept of a reversal for `Reversed.of`."""
+    if taken["estimated"]:
+        return {"amount": taken["amount"]}
+    gone = Gone.of(
+        {"line_id": line["line_id"], "gross": line["total_gross"]} if "by_amount" in line else line
+        for line in taken["lines"]
+    )
+    quantities, sums = ({id_: text(each) for id_, each in found.items()} for found in (gone.quantities, gone.sums))
+    return {"amount": taken["amount"], "quantities": quantities} | ({"sums": sums} if sums else {})
 
 
 def reversal(order: Mapping[str, Any], refund: Mapping[str, Any] | None, done: Reversed, at: str) -> Facts | None:
@@ -110,15 +158,16 @@ def reversal(order: Mapping[str, Any], refund: Mapping[str, Any] | None, done: R
     Args:
         order: as it was given to the destination. What is taken back never exceeds it: amounts and quantities are cut
             to what ``done`` leaves. Without lines (WooCommerce's webhooks, goodwill, shipping), or after a reversal
-            without, what is left is reduced in proportion and marked ``estimated``.
+            without, what is left is reduced in proportion and marked ``estimated``. Money without units stays with
+            its line: that is reduced in proportion, and marked ``by_amount``.
     """
     left = amount(order["total"]) - done.amount
     wanted = left if refund is None else min(amount(refund["amount"]), left)
     if wanted <= 0:
         return None
-    over = [part for line in order.get("lines", []) if (part := _part(line, _left(line, done.quantities)))]
+    over = [part for line in order.get("lines", []) if (part := _rest(line, done.gone))]
     full = wanted == left
-    named = _named(over, refund["lines"]) if refund is not None and refund.get("lines") else []
+    named = _named(order.get("lines", []), refund["lines"], done.gone) if refund and refund.get("lines") else []
     if named:
         lines, estimated = named, False
     elif full and over and not done.estimated:
@@ -138,10 +187,30 @@ def reversal(order: Mapping[str, Any], refund: Mapping[str, Any] | None, done: R
     }
 
 
-def _named(over: list[Facts], refunded: Iterable[Mapping[str, Any]]) -> list[Facts]:
-    wanted = _quantities(refunded)
-    parts = (_part(line, min(amount(line["quantity"]), wanted.get(line["line_id"], ZERO))) for line in over)
+def _named(lines: Iterable[Facts], refunded: Iterable[Mapping[str, Any]], done: Gone) -> list[Facts]:
+    """The parts of ``lines`` that a refund names, as far as ``done`` leaves them."""
+    wanted = Gone.of(refunded)
+    parts = [part for line in lines for part in (_units(line, wanted, done), _money(line, wanted, done))]
     return [part for part in parts if part]
+
+
+def _units(line: Facts, wanted: Gone, done: Gone) -> Facts | None:
+    part = _part(line, min(_left(line, done), wanted.quantities.get(line["line_id"], ZERO)))
+    rest = _rest(line, done)
+    if part is None or rest is None:
+        return None
+    most, own = amount(rest.get("total_gross")), amount(part.get("total_gross"))
+    return part if own <= most else _scaled(part, most / own)
+
+
+def _money(line: Facts, wanted: Gone, done: Gone) -> Facts | None:
+    """The part of ``line`` that is given back without units, of what the units given back with it leave."""
+    money = wanted.sums.get(line["line_id"], ZERO)
+    rest = _rest(line, done.with_units(wanted)) if money else None
+    share = _share(rest, money) if rest else ZERO
+    if rest is None or not share:
+        return None
+    return rest if share == 1 else {**_scaled(rest, share), "by_amount": True}
 
 
 def _scaled(line: Facts, share: Decimal) -> Facts:

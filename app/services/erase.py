@@ -47,6 +47,7 @@ PATIENCE = LEASE.total_seconds() + 10.0  #: seconds for calls under way to come 
 POLL = 0.2
 UNCOMMITTED = 1000  #: more rows than ever are under way at a time
 ERASED = "erased"  #: why a delivery is not owed any more
+_AMOUNTS = ("amount", "quantities", "sums")  #: of an effect: what later refunds reckon with
 #: What may still be sent, or be sent again by itself once something is mended.
 _WAITING = (
     DeliveryState.PENDING,
@@ -215,7 +216,7 @@ class _Removal:
 
     def _clean_delivery(self, session: Session, delivery: Delivery) -> None:
         reason = self._found.traces.out_of(delivery.reason) if delivery.reason else None
-        effect = {name: value for name, value in (delivery.effect or {}).items() if name in ("amount", "quantities")}
+        effect = {name: value for name, value in (delivery.effect or {}).items() if name in _AMOUNTS}
         values: dict[str, Any] = {"complaints": None, "effect": effect or None, "reason": reason}
         if delivery.state in _WAITING:
             values |= {"state": DeliveryState.SKIPPED, "reason": ERASED, "doubt": False, "leased_until": None}

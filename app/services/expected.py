@@ -22,7 +22,7 @@ from app.providers.registry import PROVIDERS
 from app.services.amounts import Reversed, reversal
 from app.services.owed import BEFORE_START
 from app.services.packing import unpack
-from app.services.prepare import ALREADY_SENT, NOT_CANCELLED, NOTHING_TO_REVERSE, effect_of, render
+from app.services.prepare import ALREADY_SENT, NOT_CANCELLED, NOTHING_TO_REVERSE, effect_of, kept, render
 from app.services.route import Facts, Target, complete_facts
 from connectors.events import time_text
 from mappings.engine import CompiledMapping, Rule, Skip
@@ -102,7 +102,12 @@ class Expected:
         source = self._session.get(Event, given[-1].event_id) if given else None
         order = self.facts(source)["order"] if source else facts["order"]
         done = Reversed.of(self._done(mapping, name, event))
-        return reversal(order, facts.get("refund"), done, time_text(event.occurred_at))
+        taken = reversal(order, facts.get("refund"), done, time_text(event.occurred_at))
+        return taken and {**taken, **(kept(self._effect_of(mapping, given[-1], source)) if source else {})}
+
+    def _effect_of(self, mapping: CompiledMapping, row: Delivery, event: Event) -> Mapping[str, Any] | None:
+        """Of what can be reversed: as it was accepted, or as it will be."""
+        return row.effect if row.state in self._accepted() else self._effect(mapping, row.action, event)
 
     def _accepted(self) -> tuple[DeliveryState, ...]:
         shadow = (DeliveryState.SHADOW,) if self._target.mode != Mode.LIVE else ()
@@ -119,7 +124,7 @@ class Expected:
                 yield self._effect(mapping, name, earlier)
 
     def _effect(self, mapping: CompiledMapping, name: str, event: Event) -> Mapping[str, Any]:
-        """Of a reversal that is still to be sent; none of one that will not be."""
+        """Of a delivery that is still to be sent; none of one that will not be."""
         key = (mapping, event.id, name)
         if key not in self._effects:
             rules = [rule for rule in mapping.for_kind(event.kind or "") if rule.action == name]

@@ -26,7 +26,8 @@ def facts(kinds: Collection[str], provider: Provider) -> dict[str, Any]:
         whole["remaining"] = amounts.remaining(whole["order"])
     if {Kind.REFUNDED, Kind.CANCELLED} & set(kinds):
         whole["refund"] = _shape(Refund)
-        whole["reversal"] = amounts.reversal({**whole["order"], "total": "1"}, None, Reversed(), _MOMENT)
+        reversal = amounts.reversal({**whole["order"], "total": "1"}, None, Reversed(), _MOMENT) or {}
+        whole["reversal"] = {**reversal, **{name: "text" for each in provider.actions.values() for name in each.kept}}
     whole["event"] = {"kind": min(kinds), "id": "1", "occurred_at": _MOMENT}
     whole["shop"] = {"platform": "shopify", "domain": "shop.example"}
     return {**whole, "options": provider.options(provider.complete({}), whole)}

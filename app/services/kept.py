@@ -77,9 +77,9 @@ _FACTS = (
     " discount_net unassigned_discount tax lines_tax shipping_net shipping_tax shipping_gross lines shipping_lines"
     " refunded refunded_in_full fulfilments"
     # lines
-    " line_id key kind product_id variant_id unit_id sku title variant_title vendor category image_url gift_card"
-    " quantity current_quantity unit_price unit_net unit_gross unit_net_paid unit_gross_paid discount_gross tax_rate"
-    " total_net total_gross net gross content"
+    " line_id key kind product_id variant_id unit_id custom_id sku title variant_title vendor category image_url"
+    " gift_card quantity current_quantity unit_price unit_net unit_gross unit_net_paid unit_gross_paid discount_gross"
+    " tax_rate total_net total_gross net gross content"
     # refunds
     " amount shipping lines_known amount_source"
 )

@@ -67,6 +67,7 @@ FACTS: Mapping[str, str] = {
     "total_gross": "whole line, with tax",
     "tax_rate": "tax rate",
     "unit_id": "id of the variant, or of the product",
+    "custom_id": "id of a line without product",
     "variant_id": "id of the variant",
     "product_id": "id of the product",
     "line_id": "id of the line",

@@ -16,6 +16,7 @@ from app.models.delivery import OPEN, among
 from app.providers.base import Action, Payload
 from app.providers.errors import NeedsMending
 from app.providers.registry import PROVIDERS
+from app.services import amounts
 from app.services.amounts import Reversed, reversal
 from app.services.packing import unpack
 from app.services.route import Target, complete_facts
@@ -182,19 +183,20 @@ def _reversal(
     states = (
         (DeliveryState.DELIVERED, DeliveryState.SHADOW) if target.mode == Mode.SHADOW else (DeliveryState.DELIVERED,)
     )
-    given = select(Event.facts).join(Delivery, Delivery.event_id == Event.id)
+    given = select(Event.facts, Delivery.effect).join(Delivery, Delivery.event_id == Event.id)
     given = given.where(
         Delivery.destination_id == delivery.destination_id,
         Delivery.subject == delivery.subject,
         Delivery.action == action.reverses,
         Delivery.state.in_(states),
     )
-    packed = session.scalar(given.order_by(Delivery.id.desc()).limit(1))
-    if packed is None:
+    row = session.execute(given.order_by(Delivery.id.desc()).limit(1)).first()
+    if row is None or row.facts is None:
         return None
-    # The order as it was given: an edit since then changes what is owed, not what there is to take back.
-    order = unpack(packed)["order"]
-    return reversal(order, facts.get("refund"), _done(session, delivery, states), time_text(event.occurred_at))
+    # The order as it was given: an edit since then changes what is owed, not what there is to take back, nor from whom.
+    order = unpack(row.facts)["order"]
+    taken = reversal(order, facts.get("refund"), _done(session, delivery, states), time_text(event.occurred_at))
+    return taken and {**taken, **kept(row.effect)}
 
 
 def _done(session: Session, delivery: Row, states: tuple[DeliveryState, ...]) -> Reversed:
@@ -210,16 +212,21 @@ def _done(session: Session, delivery: Row, states: tuple[DeliveryState, ...]) ->
     return Reversed.of(effect or {} for effect in effects)
 
 
+def kept(effect: Mapping[str, Any] | None) -> Facts:
+    """What of an accepted payload stands in ``reversal``; nothing where it was accepted before this was kept."""
+    return dict((effect or {}).get("kept", {}))
+
+
 def effect_of(action: Action, payload: Payload, facts: Facts) -> dict[str, Any]:
     """What later deliveries must know of this one, once it was accepted."""
     effect: dict[str, Any] = {}
     if action.unchanged:
         effect["fingerprint"] = [_at(payload, path) for path in action.unchanged]
+    if action.kept:
+        effect["kept"] = {name: payload[path] for name, path in action.kept.items() if path in payload}
     taken = facts.get("reversal")
     if taken:
-        effect["amount"] = taken["amount"]
-        if not taken["estimated"]:
-            effect["quantities"] = {line["line_id"]: line["quantity"] for line in taken["lines"]}
+        effect |= amounts.effect_of(taken)
     return effect
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from itertools import chain
 
-from connectors.attributes import among, find, value_of
+from connectors.attributes import among, find, of_lines, value_of
 from connectors.base import Names
 from connectors.events import Cart, CartLine, Checkout, decimal_text
 from connectors.money import per_unit
@@ -31,7 +31,7 @@ _SETS = ("price", "line_price", "discounted_price", "original_price")
 def read_cart(body: Reader, names: Names) -> Cart:
     lines = tuple([read_cart_line(line) for line in body["line_items"].items()])
     ours = among(
-        chain.from_iterable([line.attributes for line in lines]),
+        of_lines([line.attributes for line in lines]),
         names.sprii,
         names.seeka_profile,
         names.spotler_cookie,
@@ -99,7 +99,7 @@ def read_checkout(body: Reader, names: Names) -> Checkout:
     total, currency = shop_amount(body, "total_price"), body.text_at("currency")
     buyer = Buyer(body)
     attributes = read_attributes(body["note_attributes"], "order")
-    everywhere = chain(attributes, *[line.attributes for line in lines])
+    everywhere = chain(attributes, of_lines([line.attributes for line in lines]))
     ours = among(everywhere, names.sprii, names.seeka_profile, names.spotler_cookie)
     ticked = body["buyer_accepts_marketing"]
     return Checkout(

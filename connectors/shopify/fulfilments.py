@@ -7,7 +7,7 @@ from datetime import datetime
 from connectors.events import Fulfilment
 from connectors.reading import Reader
 
-_STATUS = {"fulfilled": "full", "partial": "partial"}
+_STATUS = {"fulfilled": "full", "partial": "partial", "restocked": "restocked"}
 _DONE = (None, "success")
 
 
@@ -29,7 +29,7 @@ def _texts(body: Reader, name: str) -> tuple[str, ...]:
 
 
 def fulfilment_status(word: str | None) -> str:
-    """ "none", "partial" or "full"; what was taken back ("restocked") and unknown words count as none."""
+    """ "none", "partial", "full", or "restocked" (all was put back); unknown words count as none."""
     return _STATUS.get(word or "", "none")
 
 

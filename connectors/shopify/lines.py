@@ -38,13 +38,16 @@ def read_line(line: Reader, *, taxes_included: bool) -> LineItem:
     title, variant_title = line.text_at("title"), read_variant_title(line)
     product, variant = line["product_id"].id_or_none(), line["variant_id"].id_or_none()
     unit_price, quantity = _price(line), line["quantity"].decimal()
+    tip = product is None and (line["tip"] or line.has("tip_payment_gateway"))
+    line_id, sku = line["id"].id(), line.text_at("sku")
     return LineItem(
-        line_id=line["id"].id(),
-        kind="tip" if product is None and (line["tip"] or line.has("tip_payment_gateway")) else "product",
+        line_id=line_id,
+        kind="tip" if tip else "product",
         product_id=product,
         variant_id=variant,
         unit_id=variant or product,
-        sku=line.text_at("sku"),
+        custom_id=None if variant or product or tip else sku or line_id,
+        sku=sku,
         name=line.text_at("name") or name_of(title, variant_title),
         title=title,
         variant_title=variant_title,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from decimal import Decimal
 from itertools import chain
 
-from connectors.attributes import among, find, value_of
+from connectors.attributes import among, find, of_lines, value_of
 from connectors.base import Names
 from connectors.events import ZERO, LineItem, Order, ShippingLine
 from connectors.reading import Reader
@@ -42,7 +42,7 @@ def read_order(body: Reader, names: Names) -> Order:
     gateways = [name for each in body["payment_gateway_names"].items() if (name := each.text_or_none())]
     buyer, ticked = Buyer(body), body["buyer_accepts_marketing"]
     attributes = read_attributes(body["note_attributes"], "order")
-    everywhere = chain(attributes, *[line.attributes for line in lines])
+    everywhere = chain(attributes, of_lines([line.attributes for line in lines]))
     ours = among(everywhere, names.sprii, names.seeka_profile, names.tcf_consent, names.spotler_cookie)
     name = body.text_at("name")
     return Order(

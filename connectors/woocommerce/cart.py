@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable
 
 from connectors import people
-from connectors.attributes import find, value_of
+from connectors.attributes import find, of_lines, value_of
 from connectors.base import Names
 from connectors.events import Cart, CartLine, decimal_text
 from connectors.money import per_unit
@@ -19,7 +19,7 @@ def read_cart(body: Reader, names: Names) -> Cart:
     taxes_included = body["prices_include_tax"].boolean()
     lines = tuple([read_cart_line(line, taxes_included=taxes_included) for line in body["items"].items()])
     attributes = read_meta(body["meta_data"], "order")
-    everywhere = attributes + tuple([each for line in lines for each in line.attributes])
+    everywhere = (*attributes, *of_lines([line.attributes for line in lines]))
     total = body["total"].decimal_or_none()
     currency = body.text_at("currency")
     return Cart(

@@ -32,12 +32,14 @@ def read_line(line: Reader, *, taxes_included: bool) -> LineItem:
     product, variant = line["product_id"].id_or_none(), line["variation_id"].id_or_none()
     quantity = line["quantity"].decimal()
     amounts = _line_amounts(line, quantity, taxes_included)
+    line_id, sku = line["id"].id(), line.text_at("sku")
     return LineItem(
-        line_id=line["id"].id(),
+        line_id=line_id,
         product_id=product,
         variant_id=variant,
         unit_id=variant or product,
-        sku=line.text_at("sku"),
+        custom_id=None if variant or product else sku or line_id,
+        sku=sku,
         name=name,
         title=parent or name,
         variant_title=variant_title(name, parent),

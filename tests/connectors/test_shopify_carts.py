@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal as D
 from typing import Any
@@ -200,3 +201,17 @@ def test_a_checkout_without_token_is_unreadable() -> None:
     with pytest.raises(Unreadable) as raised:
         checkout_of(body)
     assert str(raised.value) == "$.token: expected an id, found nothing"
+
+
+@pytest.mark.parametrize(
+    ("fixture", "read"), [("carts_update__worked_a", cart_of), ("checkouts_update__worked_a", checkout_of)]
+)
+def test_of_numbers_on_several_lines_the_last_lines_wins_wherever_it_stands_in_it(
+    fixture: str, read: Callable[[dict[str, Any]], Cart | Checkout]
+) -> None:
+    body = body_of(fixture)
+    line = body["line_items"][0]
+    first = {**line, "properties": {"gift": "no", "orderNo": "5934-1"}}
+    second = {**line, "properties": [{"name": "orderNo", "value": "5934-2"}]}
+    found = read({**body, "note_attributes": [], "line_items": [first, second]}).sprii
+    assert found == Found(value="5934-2", name="orderNo", place="line", others=("5934-1",))

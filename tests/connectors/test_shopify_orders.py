@@ -320,6 +320,7 @@ def test_tips_duties_fees_gift_cards_custom_and_removed_lines() -> None:
         ),
         LineItem(
             line_id="3",
+            custom_id="3",
             name="Engraving",
             title="Engraving",
             quantity=D(2),
@@ -440,6 +441,7 @@ def test_a_body_from_before_the_sets() -> None:
         name="#9",
         status="open",
         financial_status="pending",
+        fulfilment_status="restocked",
         created_at=datetime(2017, 5, 1, 14, tzinfo=UTC),
         updated_at=datetime(2017, 5, 1, 14, 0, 1, tzinfo=UTC),
         currency="USD",
@@ -553,7 +555,7 @@ def test_when_an_order_was_paid(word: str | None, paid: bool, full: bool) -> Non
     [
         ("fulfilled", "full"),
         ("partial", "partial"),
-        ("restocked", "none"),
+        ("restocked", "restocked"),
         ("pending", "none"),
         (None, "none"),
         ("", "none"),
@@ -675,6 +677,20 @@ def test_what_is_bought_is_the_variant_else_the_product(
 
 
 @pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, None),
+        ({"product_id": None}, None),
+        ({"product_id": None, "variant_id": None}, "MUG-BLUE"),
+        ({"product_id": None, "variant_id": None, "sku": ""}, "9200000000001"),
+        ({"product_id": None, "variant_id": None, "sku": None, "tip": {"id": 1}}, None),
+    ],
+)
+def test_a_custom_line_is_known_by_its_sku_else_by_its_id(fields: dict[str, Any], expected: str | None) -> None:
+    assert line_with(**fields).custom_id == expected
+
+
+@pytest.mark.parametrize(
     ("fields", "name", "variant"),
     [
         ({"name": "Mug - L", "variant_title": "L"}, "Mug - L", "L"),
@@ -712,6 +728,16 @@ def test_the_last_of_two_equal_names_wins_and_the_other_is_shown() -> None:
     notes = [{"name": "orderNo", "value": "1"}, {"name": " ORDERNO ", "value": "2"}, {"name": "orderNo", "value": ""}]
     order = changed("orders_paid__worked_a", note_attributes=notes)
     assert order.sprii == Found(value="2", name="ORDERNO", place="order", others=("1",))
+
+
+def test_of_numbers_on_several_lines_the_last_lines_wins_wherever_it_stands_in_it() -> None:
+    body = body_of("orders_paid__worked_a")
+    first, second = body["line_items"]
+    first["properties"] = [{"name": "gift", "value": "no"}, {"name": "_orderNo", "value": "5934-1"}]
+    second["properties"] = [{"name": "_orderNo", "value": "5934-2"}]
+    order = order_of({**body, "note_attributes": []})
+    assert order.sprii == Found(value="5934-2", name="_orderNo", place="line", others=("5934-1",))
+    assert [each.rank for line in order.lines for each in line.attributes] == [0, 1, 0]
 
 
 # --- people -----------------------------------------------------------------------------------------------------------

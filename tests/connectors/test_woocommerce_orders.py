@@ -495,6 +495,23 @@ def test_a_cart_with_all_that_our_plugin_may_send() -> None:
     assert (cart.seeka_profile_id, cart.spotler_cookie) == ("sk.1", "sqzl0")
 
 
+def test_a_line_whose_product_was_deleted_is_known_by_its_sku_else_by_its_id() -> None:
+    body = json.loads((FOLDER / "order.updated__worked_a.json").read_text())
+    line = {**body["line_items"][0], "product_id": 0, "variation_id": 0}
+    body["line_items"] = [line, {**line, "id": 9, "sku": ""}, body["line_items"][1]]
+    lines = order_of(observe("order.updated", json.dumps(body).encode())).lines
+    assert [(each.unit_id, each.custom_id) for each in lines] == [(None, "MUG-BLUE"), (None, "9"), ("880002", None)]
+
+
+def test_of_numbers_on_several_lines_of_a_cart_the_last_lines_wins() -> None:
+    body = json.loads((FOLDER / "cart.updated__full.json").read_text())
+    line = body["items"][0]
+    gift, one, two = ({"key": key, "value": value} for key, value in (("g", "x"), ("orderNo", "1"), ("orderNo", "2")))
+    body |= {"items": [{**line, "meta_data": [gift, one]}, {**line, "meta_data": [two]}], "meta_data": []}
+    cart = cart_of(observe("cart.updated", json.dumps(body).encode()))
+    assert cart.sprii == Found(value="2", name="orderNo", place="line", others=("1",))
+
+
 def test_an_empty_cart_is_a_cart() -> None:
     cart = cart_of(written("cart.updated__empty"))
     assert (cart.lines, cart.quantity, cart.total, cart.email, cart.customer_id) == ((), D(0), D(0), None, None)

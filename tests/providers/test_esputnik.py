@@ -130,6 +130,9 @@ def test_a_full_refund_is_a_cancellation_with_its_amounts() -> None:
         ({"status": "open", "fulfilment_status": "partial"}, {}, "IN_PROGRESS"),
         ({"status": "open", "fulfilment_status": "full"}, {}, "DELIVERED"),
         ({"status": "closed", "fulfilment_status": "full"}, {}, "DELIVERED"),
+        ({"status": "open", "paid": True, "fulfilment_status": "restocked"}, {}, "CANCELLED"),
+        ({"status": "open", "fulfilment_status": "restocked"}, {"delivered_when": "paid"}, "CANCELLED"),
+        ({"status": "open", "fulfilment_status": "restocked"}, {"status_map": {"open": "IN_PROGRESS"}}, "CANCELLED"),
         ({"status": "cancelled", "cancelled": True, "fulfilment_status": "full"}, {}, "CANCELLED"),
         ({"status": "open", "refunded_in_full": True, "fulfilment_status": "full"}, {}, "CANCELLED"),
         # the other's: a word of its own for every state
