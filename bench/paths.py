@@ -113,7 +113,7 @@ class Paths:
             for each in mine:
                 holds.hold(session, each, "for the benchmark", now)
             for each in mine:
-                holds.release(session, each, now)
+                holds.release(session, each)
         holds.try_held(self.rig.db, now)
         missed.catch_up(self.rig.db, self.rig.parts.router)
 
