@@ -38,6 +38,7 @@ class Child:
         with self._asking:  # whoever came second would find the line closed, and take that for a death
             if self.returncode is None and select.select([self._line], [], [], 0)[0]:
                 self.returncode = int(self._told.readline() or -signal.SIGKILL)
+                self._told.close()  # or the line stays open until both are collected, in whichever order
                 self._line.close()
             return self.returncode
 

@@ -178,7 +178,8 @@ class Site:
                 self.troubles.append(f"{name} did not stop within {STOPPED_WITHIN:.0f} s; it was at {where}")
                 process.kill()
                 continue
-            if status != 0 and not (young[name] and status == -signal.SIGTERM):
+            # Who is young may not hear yet, or had just given up because something does not answer.
+            if status != 0 and not (young[name] and status in (-signal.SIGTERM, 1)):
                 self.troubles.append(f"{name} was told to stop and ended with {status}")
 
     def _where(self, name: str, process: Child) -> str:
