@@ -19,8 +19,8 @@ from app.providers.registry import PROVIDERS
 from app.services.errors import NotFound, Wrong
 from app.services.holds import release
 from app.services.packing import unpack
-from app.services.replay import TAKEN
 from app.services.route import Router
+from app.services.rows import TAKEN
 from app.services.said import mark
 from app.services.secrets import Vault
 from app.services.setting_values import missing, read_settings, refuse

@@ -20,7 +20,7 @@ from app.services import owed
 from app.services.packing import unpack
 from app.services.prepare import erased, render
 from app.services.route import Target, complete_facts, rows_owed
-from app.services.rows import ATTEMPTS, DELIVERIES, Row
+from app.services.rows import ATTEMPTS, DELIVERIES, TAKEN, Row
 from mappings.engine import Skip
 from mappings.errors import MappingError
 
@@ -113,9 +113,7 @@ _KNOWN = (
     .where(_GIVEN)
 )
 _FREE = _KNOWN.with_for_update(of=_LEDGERS, skip_locked=True)
-_TAKEN = select(_A.delivery_id).where(
-    _A.delivery_id.in_(bindparam("ids", expanding=True)), _A.outcome.in_(["accepted", "applied"])
-)
+_TAKEN = select(_A.delivery_id).where(_A.delivery_id.in_(bindparam("ids", expanding=True)), TAKEN)
 _FIRST = cast(Table, Event.__table__).alias()
 _OTHER = DELIVERIES.alias()
 #: Events that came after those of the deliveries, and owe their action nothing so far.

@@ -15,12 +15,11 @@ from app.models import Attempt, Delivery, DeliveryState, Destination, Mode
 from app.providers.registry import PROVIDERS
 from app.services import audit
 from app.services.errors import NotFound, Wrong
+from app.services.rows import TAKEN
 from app.services.said import mark
 from app.services.settle import confirm
 
 OFF = mark("the destination is off")
-#: Of an attempt: the provider had it, then at least.
-TAKEN = Attempt.outcome.in_(("accepted", "applied"))
 AT_ONCE = 500  #: orders that the database is asked about in one question
 FINISHED = (
     DeliveryState.DELIVERED,

@@ -14,6 +14,7 @@ from app.models import Attempt, Delivery
 
 DELIVERIES = cast(Table, Delivery.__table__)
 ATTEMPTS = cast(Table, Attempt.__table__)
+TAKEN = ATTEMPTS.c.outcome.in_(["accepted", "applied"])  #: the provider had the delivery, then at least
 
 
 @dataclass(slots=True)

@@ -22,6 +22,7 @@ from app.web.access import current_shop, page_url
 from app.web.delivery_filters import Filters
 from app.web.guard import guard
 from app.web.orders import pretty
+from app.web.row_ids import row_id
 
 bp = Blueprint("deliveries", __name__)
 guard(bp)
@@ -125,8 +126,8 @@ def _ask(plan: resend.Resending, choice: Choice, filters: Filters, *, changed: b
 
 def _marked() -> Choice | None:
     """The deliveries that were marked one by one."""
-    given = [each for each in request.form.getlist("id") if each.isascii() and each.isdecimal()]
-    return Choice(ids=tuple(int(each[:19]) for each in given[: resend.AT_ONCE])) if given else None
+    given = [found for each in request.form.getlist("id") if (found := row_id(each)) is not None]
+    return Choice(ids=tuple(given[: resend.AT_ONCE])) if given else None
 
 
 @bp.post("/shops/<int:shop_id>/deliveries/<int:delivery_id>/settle")
