@@ -50,6 +50,7 @@ class Config:
     metrics_token: str = field(repr=False)
     trusted_proxies: int  #: how many addresses at the end of X-Forwarded-For those in front of us added
     limit_factor: float
+    calls_in: str  #: where calls are made: in a "process" of their own, or in "threads" of the worker's
     transport: str  #: what calls providers: "requests", or "lean"
     log_level: str
     log_format: str
@@ -99,6 +100,7 @@ def read_config(environ: Mapping[str, str] | None = None, *, var: Path = Path("v
         metrics_token=source.text("METRICS_TOKEN"),
         trusted_proxies=source.whole("TRUSTED_PROXIES", 0, least=0),
         limit_factor=source.factor("LIMIT_FACTOR", refused=production),
+        calls_in=source.choice("CALLS_IN", ("process", "threads"), "process"),
         transport=source.choice("TRANSPORT", ("requests", "lean"), "requests"),
         log_level=source.choice("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), "INFO"),
         log_format=source.choice("LOG_FORMAT", ("json", "text"), "json" if production else "text"),

@@ -14,7 +14,6 @@ from sqlalchemy import make_url
 from app import logs, reporting, tracing
 from app.config import Config
 from app.db import Database
-from app.providers import http
 from app.providers.registry import PROVIDERS
 from app.services import (
     alerts,
@@ -32,6 +31,7 @@ from app.services.alert_addresses import StopLinks
 from app.services.alert_mail import Links
 from app.services.alerts import Alerts
 from app.services.budgets import Budgets
+from app.services.calls import Caller
 from app.services.chores import Chores
 from app.services.connections import Connections, Platform
 from app.services.deliver import Deliverer
@@ -119,20 +119,20 @@ def create_worker(parts: Parts) -> Worker:
     """The embedded worker, not yet started."""
     config = parts.config
 
-    def new_session() -> http.Pooled:
-        return http.new_session(config.transport)
-
     deliverer = Deliverer(
-        parts.db,
-        parts.router,
-        Budgets(config.limit_factor),
-        base_urls=lambda target: base_url(config, target),
-        allow_private=config.allow_private_networks,
-        scale=config.limit_factor,
+        parts.db, parts.router, Budgets(config.limit_factor), caller=create_caller(config), scale=config.limit_factor
     )
-    deliverer.caller.new_session = new_session
     accountant = create_accountant(parts, apart=True)
     return Worker(parts.db, parts.router, accountant, deliverer, create_upkeep(parts), parts.hints)
+
+
+def create_caller(config: Config) -> Caller:
+    return Caller(
+        lambda target: base_url(config, target),
+        allow_private=config.allow_private_networks,
+        transport=config.transport,
+        apart=config.calls_in == "process",
+    )
 
 
 def create_accountant(parts: Parts, *, apart: bool = False) -> Accountant:

@@ -153,7 +153,7 @@ class Worker:
         alone = self._db.alone(stack)
         if alone and self._db.sqlite:
             with self._db.write() as session:
-                end_leases(session)
+                end_leases(session, self._deliverer.scale)
         return alone
 
     def _wait_for(self, take: Callable[[ExitStack], T], stack: ExitStack, tell: Callable[[], None]) -> T | None:

@@ -134,8 +134,8 @@ def processor_seconds(process: subprocess.Popen[Any]) -> float:
 
 def family(process: subprocess.Popen[Any]) -> list[int]:
     """A process and those that it started."""
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    return [process.pid, *map(int, children)]
+    threads = Path(f"/proc/{process.pid}/task").glob("*/children")
+    return [process.pid, *(int(child) for thread in threads for child in thread.read_text().split())]
 
 
 def spent(pid: int) -> float:

@@ -23,6 +23,7 @@ from app.providers.registry import PROVIDERS
 from app.services import configure, mapping_versions, show
 from app.services.account import Accountant
 from app.services.budgets import Budgets
+from app.services.calls import Caller
 from app.services.deliver import Deliverer
 from app.simulators.providers import ProvidersServer, create_providers_app
 
@@ -54,7 +55,8 @@ class Rig:
         }
         if database_url:
             environment["DATABASE_URL"] = database_url
-        self.config = read_config(environment, var=var / "var")
+        # The work is stepped by hand: a process of its own for calls would cost each test its start.
+        self.config = read_config(environment | {"CALLS_IN": "threads"}, var=var / "var")
         #: What another process needs to work on the same database.
         self.environment = {
             **environment,
@@ -89,8 +91,7 @@ class Rig:
             self.db,
             self.parts.router,
             Budgets(factor),
-            base_urls=lambda target: factory.base_url(self.config, target),
-            allow_private=True,
+            caller=Caller(lambda target: factory.base_url(self.config, target), allow_private=True),
             scale=factor,
         )
 

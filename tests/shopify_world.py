@@ -19,6 +19,7 @@ from app.models.delivery import CLAIMABLE, among
 from app.providers.registry import PROVIDERS
 from app.services import configure, show
 from app.services.budgets import Budgets
+from app.services.calls import Caller
 from app.services.chores import Chores
 from app.services.deliver import Deliverer
 from app.services.packing import decompress
@@ -73,8 +74,7 @@ class World:
             self.db,
             self.parts.router,
             Budgets(float(FACTOR)),
-            base_urls=lambda target: factory.base_url(self.config, target),
-            allow_private=True,
+            caller=Caller(lambda target: factory.base_url(self.config, target), allow_private=True),
             scale=float(FACTOR),
         )
 

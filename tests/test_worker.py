@@ -17,7 +17,8 @@ from sqlalchemy import create_engine, text
 
 from app import factory, worker
 from app.db import Database
-from app.providers.transports import TRANSPORTS
+from app.providers.transports import TRANSPORTS, Pooled
+from app.services import calls
 from app.services.upkeep import Upkeep
 from tests.bodies import woocommerce_order
 from tests.rig import Rig
@@ -112,11 +113,11 @@ def test_a_worker_that_could_not_begin_does_not_stand_in_its_own_way(rig: Rig, m
     tries: list[Exception] = []
     end_leases = worker.end_leases
 
-    def fail_once(session: Any) -> None:
+    def fail_once(session: Any, scale: float) -> None:
         if not tries:
             tries.append(OSError("no database"))
             raise tries[0]
-        end_leases(session)
+        end_leases(session, scale)
 
     monkeypatch.setattr(worker, "end_leases", fail_once)
     monkeypatch.setattr(worker, "AFTER_ERROR", 0.05)
@@ -148,12 +149,20 @@ def test_a_lock_that_is_lost_stays_lost_however_often_one_asks(postgres_url: str
 
 
 @pytest.mark.parametrize("name", ["requests", "lean"])
-def test_the_setting_chooses_what_makes_the_calls(rig: Rig, name: str) -> None:
-    config = dataclasses.replace(rig.config, transport=name)
-    made = factory.create_worker(dataclasses.replace(rig.parts, config=config))
-    with made._deliverer.caller.new_session() as session:
-        assert type(session) is TRANSPORTS[name]
-    made._deliverer.close()
+@pytest.mark.parametrize("place", ["process", "threads"])
+def test_the_settings_choose_what_makes_the_calls_and_where(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, name: str, place: str
+) -> None:
+    made: list[tuple[str, str]] = []
+    monkeypatch.setattr(calls, "Apart", lambda *_, transport, **__: made.append(("process", transport)))
+    monkeypatch.setattr(calls, "Threads", lambda *_, new_session, **__: made.append(("threads", kind(new_session))))
+
+    def kind(new_session: Callable[[], Pooled]) -> str:
+        with new_session() as session:
+            return next(each for each, transport in TRANSPORTS.items() if type(session) is transport)
+
+    factory.create_caller(dataclasses.replace(rig.config, transport=name, calls_in=place))
+    assert made == [(place, name)]
 
 
 def test_calls_that_come_back_soon_share_a_round(rig: Rig) -> None:

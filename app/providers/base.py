@@ -194,9 +194,16 @@ class Provider:
         Args:
             facts: all others of the event: ``event``, ``shop``, ``order`` and so on.
         """
-        given = {each.name: settings.get(each.name) for each in self.settings if not each.secret}
-        worked_out = {name: derive(facts, settings) for name, derive in self.derived.items()}
-        return given | {name: value for name, value in worked_out.items() if value is not None}
+        return self.public(settings) | self.worked_out(settings, facts)
+
+    def public(self, settings: Settings) -> dict[str, Any]:
+        """The settings without secrets."""
+        return {each.name: settings.get(each.name) for each in self.settings if not each.secret}
+
+    def worked_out(self, settings: Settings, facts: Facts) -> dict[str, Any]:
+        """What `derived` says of these ``facts``."""
+        found = {name: derive(facts, settings) for name, derive in self.derived.items()}
+        return {name: value for name, value in found.items() if value is not None}
 
 
 def _never(payloads: Sequence[Payload], settings: Settings) -> Request:

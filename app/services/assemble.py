@@ -11,7 +11,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from app.models import Attempt, DeliveryState, Destination, Mode
+from app.models import Attempt, DeliveryState, Mode
 from app.providers.base import Payload
 from app.providers.errors import NeedsMending
 from app.providers.registry import PROVIDERS
@@ -19,11 +19,12 @@ from app.services import owed, route, rows
 from app.services.calls import Call, Item
 from app.services.claims import Claim, Claims
 from app.services.holds import LEASE, hold
+from app.services.many import Many
 from app.services.once import Places
 from app.services.packing import pack, unpack
 from app.services.prepare import ALREADY_SENT, Prepared, Sources, prepare
 from app.services.restored import LOST, MAYBE_SENT
-from app.services.route import Router, Target
+from app.services.route import On, Router, Target
 from app.services.rows import ATTEMPTS, Row
 from app.services.said import mark
 from app.services.secrets import Locked
@@ -53,13 +54,13 @@ class Assembly:
         self._waiting: list[Row] = []
         self._ended: list[Row] = []
         #: That end as skipped, and have a place to give back: where they go, and why they do not.
-        self._leaving: list[tuple[Destination, Target, Row, str]] = []
+        self._leaving: list[tuple[On, Target, Row, str]] = []
         self._attempts: list[dict[str, Any]] = []
 
     def calls(self, claim: Claim) -> list[Call]:
         """The calls that one destination may make now, to be started once all is written and committed."""
         try:
-            target = self._router.target(self._session, claim.destination)
+            target = self._router.ready(self._session, claim.destination)
         except (Locked, MappingError) as error:
             hold(self._session, claim.destination.id, str(error), self._now)
             return []
@@ -78,7 +79,7 @@ class Assembly:
         rows.write(connection, self._waiting, _WAITING)
         rows.write(connection, self._leased, _LEASED)
         if self._attempts:
-            connection.execute(_ATTEMPTS, self._attempts)
+            _ATTEMPTS.execute(connection, self._attempts)
         self._spending.write()
         return len(self._leased) + len(self._ended)
 
@@ -195,7 +196,7 @@ class Assembly:
         )
 
 
-_ATTEMPTS = insert(ATTEMPTS)
+_ATTEMPTS = Many(insert(ATTEMPTS))
 
 
 def _attempt(

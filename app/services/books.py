@@ -20,6 +20,7 @@ from app.metrics import EVENTS
 from app.models import Event, EventState, Ledger, Shop
 from app.services import finding
 from app.services.ledger import Change
+from app.services.many import Many
 from app.services.observe import Read, Stored
 from app.services.owed import Told
 from app.services.packing import pack, unpack
@@ -135,15 +136,15 @@ class Books:
         known = [row for key, row in rows.items() if self._entries[key].id is not None]
         new = [row for key, row in rows.items() if self._entries[key].id is None]
         if known:
-            self.session.connection().execute(_UPDATE_LEDGER, known)
+            _UPDATE_LEDGER.execute(self.session.connection(), known)
         if new:  # the unique key refuses what another worker began meanwhile: then all of this is done again
-            self.session.connection().execute(_INSERT_LEDGER, new)
+            _INSERT_LEDGER.execute(self.session.connection(), new)
         for key in rows:  # read anew if more is entered: it has a number then
             del self._entries[key]
 
     def _write_events(self) -> list[Told]:
         if self._events:
-            self.session.connection().execute(_INSERT_EVENTS, self._events)
+            _INSERT_EVENTS.execute(self.session.connection(), self._events)
         if not self._told:
             return []
         webhooks = sorted({row["webhook_id"] for _, row, _ in self._told})
@@ -212,14 +213,14 @@ def _join(number: int) -> Update:
     return parked.values(state=EventState.IGNORED.value, error=JOINED)
 
 
-_UPDATE_LEDGER = (
+_UPDATE_LEDGER = Many(
     update(_L)
     .where(_L.c.id == bindparam("ledger"))
     .values({name: bindparam(name) for name in (*finding.Columns._fields, "state", "updated_at")})
 )
-_INSERT_LEDGER = insert(_L)
+_INSERT_LEDGER = Many(insert(_L))
 #: One row after the other: their numbers follow the order of an order's life.
-_INSERT_EVENTS = insert(_E)
+_INSERT_EVENTS = Many(insert(_E))
 _NUMBERS = select(_E.c.id, _E.c.shop_id, _E.c.dedup_key).where(
     _E.c.webhook_id.in_(bindparam("webhooks", expanding=True))
 )

@@ -1,29 +1,29 @@
-"""Calls: one HTTP exchange for one delivery or a batch of them, made in a thread that knows no database."""
+"""Calls: one HTTP exchange for one delivery or a batch of them, made by threads that know no database."""
 
 from __future__ import annotations
 
+import itertools
 import logging
 import queue
 import threading
-import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from app.providers import http
-from app.providers.base import Action, Answer, Outcome, Payload, Probe, Provider, Split
-from app.providers.errors import AnswerLost, DeliveryError, Unavailable
+from app.providers.base import Action, Answer, Outcome, Payload, Probe, Provider
+from app.providers.errors import AnswerLost, Unavailable
+from app.providers.exchanges import Job, Result, Threads
 from app.providers.registry import PROVIDERS
+from app.services.calling import Apart
 from app.services.route import Target
 from app.services.rows import Row
-from app.services.said import mark
 
 log = logging.getLogger(__name__)
 
-CALLS = 64  #: at a time, all destinations together
-LATEST = 3.0  #: seconds from the claim within which a call begins: what is left of its lease must do for all of it
+CALLS = {True: 192, False: 64}  #: at a time, all destinations together: of a process of their own, of threads here
 
 
 @dataclass(slots=True)
@@ -54,7 +54,30 @@ class Call:
     alone: bool = False  #: for one delivery, whatever the action's batch
     split: bool = False  #: refused as a batch: to be sent singly
     answers: list[Answer] = field(default_factory=list)
-    late: bool = False  #: not made, for its lease could have ended under it
+    unmade: bool = False  #: nothing was asked of anybody
+
+    def job(self, base_url: str) -> Job:
+        return Job(
+            provider=self.target.provider,
+            action=self.action_name,
+            payloads=[item.payload for item in self.items],
+            settings=self.target.settings,
+            base_url=base_url,
+            question=self.probe is not None,
+            claimed_at=self.claimed_at,
+        )
+
+    def take(self, result: Result) -> None:
+        """Note what came of it."""
+        self.outcomes, self.verdict, self.answers = result.outcomes, result.verdict, result.answers
+        self.split, self.unmade = result.split, result.unmade is not None
+        if result.unmade:
+            self.outcomes = [Unavailable(result.unmade, retry_after=0.0)] * len(self.items)
+        if result.failure:
+            # The request may have gone out.
+            about = {"shop": self.target.shop_id, "delivery": self.items[0].delivery_id}
+            log.error("a call to %s failed: %s", self.target.provider, result.failure, extra=about)
+            self.lose(result.failure)
 
     def lose(self, error: str) -> None:
         """It may have been applied, and nobody can say."""
@@ -83,18 +106,33 @@ class Call:
 
 
 class Caller:
-    """Makes calls in threads of its own and hands them back through `finished`."""
+    """Has calls made, by threads or by another process, and hands them back through `finished`."""
 
-    def __init__(self, base_urls: Callable[[Target], str], *, allow_private: bool) -> None:
+    def __init__(
+        self,
+        base_urls: Callable[[Target], str],
+        *,
+        allow_private: bool,
+        transport: str = "requests",
+        apart: bool = False,
+    ) -> None:
+        """
+        Args:
+            apart: in a process of their own.
+        """
         self._base_urls = base_urls
-        self._allow_private = allow_private
-        self._pool = ThreadPoolExecutor(CALLS, thread_name_prefix="call")
-        self._sessions = threading.local()
         self._finished: queue.SimpleQueue[Call] = queue.SimpleQueue()
-        self._free = CALLS
+        self._numbers = itertools.count()
+        self._under_way: dict[int, Call] = {}
+        self._size = self._free = CALLS[apart]
         self._counting = threading.Lock()
         self.on_finished: Callable[[], None] = lambda: None
-        self.new_session: Callable[[], http.Pooled] = http.new_session
+        self._made_by: Apart | Threads
+        if apart:
+            self._made_by = Apart(self._size, self._take, transport=transport, allow_private=allow_private)
+        else:
+            new_session = partial(http.new_session, transport)
+            self._made_by = Threads(self._size, self._take, new_session=new_session, allow_private=allow_private)
 
     def reserve(self, most: int) -> int:
         """Take up to ``most`` threads, and say how many; a claimed call must start at once, for its lease runs."""
@@ -115,11 +153,18 @@ class Caller:
 
     def idle(self) -> bool:
         with self._counting:
-            return self._free == CALLS
+            return self._free == self._size
 
-    def start(self, call: Call) -> None:
-        """Make a call, in a thread that was reserved."""
-        self._pool.submit(self._make, call)
+    def start(self, calls: Sequence[Call]) -> None:
+        """Make calls, in threads that were reserved."""
+        jobs = {next(self._numbers): call.job(self._base_urls(call.target)) for call in calls}
+        self._under_way |= dict(zip(jobs, calls, strict=True))
+        try:
+            self._made_by.start(jobs)
+        except Exception as error:  # a bug, which must not leave the rows to their leases
+            log.exception("calls could not be started")
+            for number in jobs:
+                self._take(number, Result(failure=type(error).__name__))
 
     def finished(self) -> list[Call]:
         """The calls that are over since the last question."""
@@ -135,48 +180,12 @@ class Caller:
 
     def close(self) -> None:
         """Let the calls under way finish."""
-        self._pool.shutdown(wait=True)
+        self._made_by.close()
 
-    def _make(self, call: Call) -> None:
-        try:
-            if time.monotonic() - call.claimed_at > LATEST:
-                call.late = True
-                late = Unavailable(mark("not sent: it was begun too late"), retry_after=0.0)
-                call.outcomes = [late] * len(call.items)
-            else:
-                self._exchange(call)
-        except Exception as error:
-            # Whatever it was, it must not leave the rows to their leases; the request may have gone out.
-            about = {"shop": call.target.shop_id, "delivery": call.items[0].delivery_id}
-            log.exception("a call to %s failed in an unforeseen way", call.target.provider, extra=about)
-            call.lose(type(error).__name__)
+    def _take(self, number: int, result: Result) -> None:
+        call = self._under_way.pop(number, None)
+        if call is None:
+            return  # it could not be started, and was noted as lost
+        call.take(result)
         self._finished.put(call)
         self.on_finished()
-
-    def _exchange(self, call: Call) -> None:
-        arguments: dict[str, Any] = {
-            "base_url": self._base_urls(call.target),
-            "session": self._session(),
-            "allow_private": self._allow_private,
-            "seen": call.answers,
-        }
-        settings = call.target.settings
-        try:
-            if call.probe:
-                call.verdict = http.probe(call.provider, call.probe, settings, **arguments)
-            else:
-                payloads = [item.payload for item in call.items]
-                call.outcomes = http.call(call.provider, call.action, payloads, settings, **arguments)
-        except Split as refusal:
-            call.split = True
-            call.outcomes = [
-                Unavailable(mark("refused as a batch, sent singly: {refusal}").format(refusal=refusal), retry_after=0.0)
-            ] * len(call.items)
-        except DeliveryError as error:
-            call.outcomes = [error] * len(call.items)
-
-    def _session(self) -> http.Pooled:
-        if not hasattr(self._sessions, "session"):
-            self._sessions.session = self.new_session()
-        session: http.Pooled = self._sessions.session
-        return session

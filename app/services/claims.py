@@ -29,6 +29,7 @@ from app.services.budgets import Budgets, Spending
 from app.services.calls import Call
 from app.services.gates import Place
 from app.services.pauses import Pauses
+from app.services.route import On
 from app.services.rows import ATTEMPTS, DELIVERIES, Row
 from app.services.said import mark
 
@@ -40,7 +41,7 @@ LOOK_AHEAD = 4  #: rows looked at per free call where some may have to wait for 
 class Claim:
     """What one worker may take of one destination's deliveries, while it holds the gate."""
 
-    destination: Destination
+    destination: On
     threads: int  #: reserved; no more calls than that
     under_way: int  #: calls that began before, of all workers together
     lanes: set[int | None]  #: in which a call is under way
@@ -92,8 +93,8 @@ def enter(
     """
     connection = session.connection()
     entered = gates.enter_free(connection, [gates.own(each) for each in ids])
-    found = session.scalars(_DESTINATIONS, {"ids": [place.destination_id for place in entered]})
-    destinations = {each.id: each for each in found}
+    found = connection.execute(_DESTINATIONS, {"ids": [place.destination_id for place in entered]})
+    destinations = {row.id: On(*row) for row in found}
     began, now = time.monotonic(), clock(session)  # after the locks: leases begin here
     spending = budgets.open(session, entered, now)
     able = _able(session, [destinations[each] for each in ids if each in destinations], spending, now)
@@ -104,11 +105,11 @@ def enter(
     return Claims(now, began, spending, claims, left)
 
 
-def _place(destination: Destination) -> Place:
+def _place(destination: On) -> Place:
     return gates.of(destination.provider, destination.id)
 
 
-def _able(session: Session, destinations: Sequence[Destination], spending: Spending, now: datetime) -> list[Claim]:
+def _able(session: Session, destinations: Sequence[On], spending: Spending, now: datetime) -> list[Claim]:
     """A claim for each destination that may begin calls, with a thread for each of these."""
     leased = _leased(session.connection(), [each.id for each in destinations], now)
     pauses = Pauses(session, *{_place(each) for each in destinations})
@@ -122,7 +123,7 @@ def _able(session: Session, destinations: Sequence[Destination], spending: Spend
     return claims
 
 
-def _spent(destination: Destination, spending: Spending, under_way: int) -> bool:
+def _spent(destination: On, spending: Spending, under_way: int) -> bool:
     """Whether its own budget is used up; a provider's is asked for only where there is something to send."""
     if destination.mode != Mode.LIVE or PROVIDERS[destination.provider].shared_limits:
         return False
@@ -212,7 +213,9 @@ _WAITING = and_(_D.destination_id == _T.c.id, among(_D.state, CLAIMABLE), _D.due
 _MAY_SEND = and_(_T.c.mode != Mode.OFF, _T.c.held.is_(None))
 _DUE = select(_T.c.id, _T.c.shop_id, _T.c.provider).where(_MAY_SEND, select(_D.id).where(_WAITING, _FREE).exists())
 _DESTINATIONS = (
-    select(Destination).where(_T.c.id.in_(_IDS), _MAY_SEND).with_for_update(skip_locked=True, key_share=True)
+    select(*[_T.c[name] for name in On._fields])
+    .where(_T.c.id.in_(_IDS), _MAY_SEND)
+    .with_for_update(skip_locked=True, key_share=True)
 )
 #: Calls under way, by destination, of all workers together.
 _CALLING = (

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from sqlalchemy.exc import OperationalError
 
@@ -19,7 +19,7 @@ from app.services import claims
 from app.services.assemble import Assembly
 from app.services.budgets import Budgets
 from app.services.calls import Call, Caller
-from app.services.route import Router, Target
+from app.services.route import Router
 from app.services.settle import Settler
 
 log = logging.getLogger(__name__)
@@ -40,18 +40,18 @@ class Deliverer:
         router: Router,
         budgets: Budgets,
         *,
-        base_urls: Callable[[Target], str],
-        allow_private: bool,
+        caller: Caller,
         scale: float = 1.0,
     ) -> None:
         """``scale`` divides the waits between retries (tests, trials); 1 in earnest."""
         self._db = db
         self._router = router
         self._budgets = budgets
+        self.scale = scale
         self._settler = Settler(scale)
         self._at_once = ROWS[0]
         self._resting: dict[int, float] = {}  #: destinations to leave alone, until when by time.monotonic()
-        self.caller = Caller(base_urls, allow_private=allow_private)
+        self.caller = caller
 
     def work(self) -> int:
         """Settle what came back, claim what is due, start its calls; return how many deliveries moved."""
@@ -123,8 +123,8 @@ class Deliverer:
             self.caller.free(sum(reserved))
             raise
         self.caller.free(sum(reserved) - len(calls))
-        for call in calls:
-            self.caller.start(call)
+        if calls:
+            self.caller.start(calls)
         self._pace(time.monotonic() - began)
         return moved, found.left
 

@@ -14,12 +14,12 @@ from typing import Any, cast
 from sqlalchemy import Table, and_, bindparam, literal_column, select
 from sqlalchemy.orm import Session
 
-from app.models import Destination, Event, EventState, Ledger, Shop
+from app.models import Event, EventState, Ledger, Shop
 from app.providers.registry import PROVIDERS
 from app.services import owed
 from app.services.packing import unpack
 from app.services.prepare import erased, render
-from app.services.route import Target, complete_facts, rows_owed
+from app.services.route import On, Target, complete_facts, rows_owed
 from app.services.rows import ATTEMPTS, DELIVERIES, TAKEN, Row
 from mappings.engine import Skip
 from mappings.errors import MappingError
@@ -51,7 +51,7 @@ class Places:
         """Whether the provider took it before a person sent it again: then no other event gets the place."""
         return row.id in self._taken
 
-    def next(self, destination: Destination, target: Target, row: Row) -> list[owed.Row]:
+    def next(self, destination: On, target: Target, row: Row) -> list[owed.Row]:
         """The delivery of the first later event that has something to send, to be written once the place is free.
 
         What would be skipped as well needs no line of its own. Empty where no later event has anything to send.

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from app.db import clock
 from app.models import Connection, Delivery, DeliveryState, Event, Shop
 from app.providers.registry import PROVIDERS
+from app.services.many import Many
 from mappings import engine
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def write(session: Session, rows: Sequence[Row]) -> None:
         return
     now = clock(session)  # workers on other machines claim by it
     rows = [row | {"due_at": now, "since": now, "created_at": now} for row in rows]
-    session.connection().execute(_INSERTS[session.get_bind().dialect.name], rows)
+    _INSERTS[session.get_bind().dialect.name].execute(session.connection(), rows)
     # For whoever tells the workers, after the commit.
     session.info.setdefault("owed", set()).update(row["destination_id"] for row in rows)
 
@@ -101,6 +102,6 @@ def row(target: Target, held: str | None, event: Event | Told, rule: engine.Rule
 _C = cast(Table, Connection.__table__).c
 _CONNECTED = select(_C.shop_id).where(_C.shop_id == bindparam("shop"))
 _INSERTS = {
-    "sqlite": sqlite.insert(cast(Table, Delivery.__table__)).on_conflict_do_nothing(),
-    "postgresql": postgresql.insert(cast(Table, Delivery.__table__)).on_conflict_do_nothing(),
+    "sqlite": Many(sqlite.insert(cast(Table, Delivery.__table__)).on_conflict_do_nothing()),
+    "postgresql": Many(postgresql.insert(cast(Table, Delivery.__table__)).on_conflict_do_nothing()),
 }

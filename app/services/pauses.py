@@ -58,7 +58,7 @@ def note(session: Session, calls: Sequence[Call], now: datetime, scale: float) -
     """
     by_place: dict[Place, list[Call]] = defaultdict(list)
     for call in calls:
-        if not (call.split or call.probe or call.late):
+        if not (call.split or call.probe or call.unmade):
             by_place[gates.of(call.target.provider, call.target.id)].append(call)
     keys = {"keys": [place.key for place in by_place]}
     troubled = {row.key for row in session.execute(_TROUBLED_AT, keys)} if by_place else set()

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
@@ -45,13 +45,19 @@ class Target:
     mode: str
     settings: dict[str, Any]
     mapping: CompiledMapping
+    public: dict[str, Any] = field(init=False)  #: the settings without secrets
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "public", PROVIDERS[self.provider].public(self.settings))
 
 
-class _On(NamedTuple):
-    """A destination that is not off, as it stands in this transaction."""
+class On(NamedTuple):
+    """A destination that is not off, as it stands in this transaction: what is asked of it for every event."""
 
     id: int
     shop_id: int
+    provider: str
+    mode: str
     held: str | None
     missed_from: int | None
     updated_at: datetime
@@ -82,6 +88,10 @@ class Router:
         with self._lock:
             self._targets[destination.id] = (destination.updated_at, target)
         return target
+
+    def ready(self, session: Session, on: On) -> Target:
+        """As `target`; the destination itself is read only where it changed."""
+        return self._known(on.id, on.updated_at) or self.target(session, session.get_one(Destination, on.id))
 
     def _known(self, destination_id: int, updated_at: datetime) -> Target | None:
         with self._lock:
@@ -139,13 +149,13 @@ class Router:
                 _miss(destination_id).values(missed_from=case((earlier, Destination.missed_from), else_=event_id))
             )
 
-    def _caught_up(self, session: Session, on: _On, shop: Shop) -> Target | None:
+    def _caught_up(self, session: Session, on: On, shop: Shop) -> Target | None:
         """The destination, ready for use; None where it has missed more than can be made up for in passing.
 
         Then nothing new is owed to it either: what it missed comes first.
         """
         if on.missed_from is None:
-            return self._known(on.id, on.updated_at) or self.target(session, session.get_one(Destination, on.id))
+            return self.ready(session, on)
         destination = session.scalars(LOCKED.where(Destination.id == on.id)).one()
         return self.target(session, destination) if self.make_up(session, destination, shop) else None
 
@@ -214,14 +224,14 @@ def why(error: Exception) -> str:
     return f"internal error while working out deliveries ({type(error).__name__})"
 
 
-def _switched_on(session: Session, shop_ids: Collection[int]) -> list[_On]:
+def _switched_on(session: Session, shop_ids: Collection[int]) -> list[On]:
     """The destinations of some shops that are not off, by their numbers."""
     if not shop_ids:
         return []
-    return [_On(*row) for row in session.connection().execute(_SWITCHED_ON, {"shops": sorted(shop_ids)})]
+    return [On(*row) for row in session.connection().execute(_SWITCHED_ON, {"shops": sorted(shop_ids)})]
 
 
-def _still_held(session: Session, on: _On) -> str | None:
+def _still_held(session: Session, on: On) -> str | None:
     """Make sure of a hold before deliveries are written as held: a release that came between would not see them.
 
     It waits for our commit, or we for its.
@@ -238,7 +248,7 @@ def _miss(destination_id: int) -> Update:
 LOCKED = select(Destination).with_for_update(key_share=True).execution_options(populate_existing=True)
 _D = cast(Table, Destination.__table__).c
 _SWITCHED_ON = (
-    select(*[_D[name] for name in _On._fields])
+    select(*[_D[name] for name in On._fields])
     .where(_D.shop_id.in_(bindparam("shops", expanding=True)), _D.mode != literal_column(f"'{Mode.OFF}'"))
     .order_by(_D.id)
 )
@@ -273,7 +283,8 @@ def complete_facts(target: Target, shop: Shop, event: Event | Told, facts: Facts
         "event": {"kind": event.kind, "id": str(event.id), "occurred_at": time_text(event.occurred_at)},
         "shop": {"platform": shop.platform, "domain": shop.domain, **shop.settings.get("facts", {})},
     }
-    return {**whole, "options": PROVIDERS[target.provider].options(target.settings, whole)}
+    worked_out = PROVIDERS[target.provider].worked_out(target.settings, whole)
+    return {**whole, "options": {**target.public, **worked_out}}
 
 
 def effective(provider: str, own: str) -> files.MappingFile:

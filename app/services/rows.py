@@ -8,9 +8,10 @@ from datetime import datetime
 from functools import cache
 from typing import Any, cast
 
-from sqlalchemy import JSON, BindParameter, Connection, Select, Table, Update, bindparam, select, update
+from sqlalchemy import JSON, BindParameter, Connection, Select, Table, bindparam, select, update
 
 from app.models import Attempt, Delivery
+from app.services.many import Many
 
 DELIVERIES = cast(Table, Delivery.__table__)
 ATTEMPTS = cast(Table, Attempt.__table__)
@@ -68,13 +69,14 @@ def write(connection: Connection, rows: Sequence[Row], names: tuple[str, ...]) -
     """Write the columns ``names`` of ``rows``."""
     if rows:
         values = [{"row": row.id, **{name: getattr(row, name) for name in names}} for row in rows]
-        connection.execute(_changing(names), values)
+        _changing(names).execute(connection, values)
 
 
 @cache
-def _changing(names: tuple[str, ...]) -> Update:
+def _changing(names: tuple[str, ...]) -> Many:
     """One statement for each choice of columns, so that no other index is touched."""
-    return update(DELIVERIES).where(DELIVERIES.c.id == bindparam("row")).values({name: _value(name) for name in names})
+    changed = {name: _value(name) for name in names}
+    return Many(update(DELIVERIES).where(DELIVERIES.c.id == bindparam("row")).values(changed))
 
 
 def _value(name: str) -> BindParameter[Any]:

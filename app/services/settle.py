@@ -19,7 +19,8 @@ from app.providers.http import describe
 from app.providers.registry import PROVIDERS
 from app.services import pauses, rows, traces
 from app.services.calls import Call, Item
-from app.services.holds import hold
+from app.services.holds import SETTLING, hold
+from app.services.many import Many
 from app.services.prepare import NOTHING_TO_REVERSE
 from app.services.rows import ATTEMPTS, DELIVERIES, Row
 from app.services.said import mark
@@ -69,7 +70,7 @@ class Settler:
         """Write the outcomes of ``calls`` in the caller's transaction."""
         tries = [each for call in calls for each in _tries(call, now)]
         _Settling(session, calls, now, self._scale).settle()
-        session.connection().execute(_TRIED, tries)
+        _TRIED.execute(session.connection(), tries)
         traces.tried(session, calls, tries)
         pauses.note(session, calls, now, self._scale)  # last, for the sake of who waits for whom: see gates
 
@@ -133,7 +134,7 @@ class _Settling:
 
     def _decide(self, call: Call, row: Row, item: Item, outcome: Outcome) -> None:
         if call.probe and isinstance(outcome, Unavailable | AnswerLost | Refused):
-            self._ask_again(row, item, str(outcome), asked=not call.late)
+            self._ask_again(row, item, str(outcome), asked=not call.unmade)
             return
         match outcome:
             case Accepted(note=note):
@@ -163,7 +164,7 @@ class _Settling:
 
     def _lost(self, call: Call, row: Row, item: Item, error: AnswerLost) -> None:
         row.doubt = not call.action.repeatable
-        wait = self._wait(item, None)
+        wait = max(self._wait(item, None), SETTLING.total_seconds() / self._scale if row.doubt else 0.0)
         if not self._too_late(item, wait):
             self._again(row, str(error), wait)
         else:
@@ -219,7 +220,7 @@ def _revivals(delivery: Delivery | Row, now: datetime) -> list[dict[str, Any]]:
 
 def _revive(connection: Connection, revivals: Sequence[dict[str, Any]]) -> None:
     if revivals:
-        connection.execute(_REVIVE, revivals)
+        _REVIVE.execute(connection, revivals)
 
 
 _CALLED = rows.awaited(DELIVERIES.c.id.in_(bindparam("ids", expanding=True)))
@@ -231,7 +232,7 @@ _SAVED = (
     .order_by(Destination.id)
     .with_for_update(key_share=True)
 )
-_REVIVE = (
+_REVIVE = Many(
     update(DELIVERIES)
     .where(
         DELIVERIES.c.destination_id == bindparam("destination"),
@@ -242,7 +243,7 @@ _REVIVE = (
     )
     .values(state=DeliveryState.PENDING, reason=None, due_at=bindparam("due_at"), since=bindparam("since"))
 )
-_TRIED = (
+_TRIED = Many(
     update(ATTEMPTS)
     .where(
         ATTEMPTS.c.delivery_id == bindparam("delivery"),
@@ -270,7 +271,7 @@ def _tries(call: Call, now: datetime) -> Iterator[dict[str, Any]]:
 
 
 def _outcome(call: Call, index: int) -> str:
-    if call.late:
+    if call.unmade:
         return NOT_MADE
     return _WORDS.get(type(call.outcomes[index]), "failed") if call.outcomes else call.verdict
 

@@ -27,6 +27,7 @@ from app.models.delivery import CLAIMABLE, among
 from app.providers.registry import PROVIDERS
 from app.services import configure
 from app.services.budgets import Budgets
+from app.services.calls import Caller
 from app.services.deliver import Deliverer
 from app.simulators.providers import ProvidersServer
 
@@ -128,8 +129,7 @@ class Books:
             parts.db,
             parts.router,
             Budgets(FACTOR),
-            base_urls=lambda target: factory.base_url(config, target),
-            allow_private=True,
+            caller=Caller(lambda target: factory.base_url(config, target), allow_private=True),
             scale=FACTOR,
         )
 

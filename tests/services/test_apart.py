@@ -14,8 +14,9 @@ import pytest
 from sqlalchemy import select
 
 from app.models import Delivery, Destination, Gate, Ledger
+from app.providers import exchanges
 from app.providers.base import Accepted
-from app.services import calls, holds, observe, owed, replay
+from app.services import holds, observe, owed, replay
 from app.services.intake import _Waiting
 from app.services.settle import Settler
 from tests.bodies import woocommerce_order
@@ -116,7 +117,7 @@ def test_a_call_that_would_outlive_its_lease_is_not_begun(rig: Rig, monkeypatch:
     order(rig, shop)
     rig.account()
     with monkeypatch.context() as asleep:
-        asleep.setattr(calls, "LATEST", -1.0)  # as if the process had slept between its claim and its first byte
+        asleep.setattr(exchanges, "LATEST", -1.0)  # as if the process had slept between its claim and its first byte
         deliver(rig)
     assert rig.states() == [("order", "retrying", "not sent: it was begun too late")]
     assert rig.received("gameball") == []

@@ -14,7 +14,7 @@ from app.models import Attempt, Delivery, Destination
 from app.services import deliver, replay
 from app.services.calls import Call
 from app.services.holds import LEASE
-from app.services.route import Router, Target
+from app.services.route import On, Router, Target
 from tests.bodies import woocommerce_order
 from tests.rig import Rig
 
@@ -44,7 +44,7 @@ def begun(rig: Rig) -> dict[datetime, int]:
 
 def nothing_called(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> list[Call]:
     calls: list[Call] = []
-    monkeypatch.setattr(rig.deliverer.caller, "start", calls.append)
+    monkeypatch.setattr(rig.deliverer.caller, "start", calls.extend)
     return calls
 
 
@@ -86,14 +86,14 @@ def test_one_destination_that_cannot_be_claimed_for_keeps_none_of_the_others(
         broken = session.scalar(
             select(Destination.id).where(Destination.shop_id == first, Destination.provider == "sprii")
         )
-    target = Router.target
+    ready = Router.ready
 
-    def fail(router: Router, session: Any, destination: Destination) -> Target:
+    def fail(router: Router, session: Any, destination: On) -> Target:
         if destination.id == broken:
             raise RuntimeError("a bug that only this one meets")
-        return target(router, session, destination)
+        return ready(router, session, destination)
 
-    monkeypatch.setattr(Router, "target", fail)
+    monkeypatch.setattr(Router, "ready", fail)
     monkeypatch.setattr(deliver.log, "handlers", [caplog.handler])
     calls = nothing_called(rig, monkeypatch)
     assert rig.deliverer.work() == 7

@@ -10,9 +10,10 @@ import pytest
 from sqlalchemy import select, update
 
 from app.models import Attempt, Delivery, Destination
-from app.services import calls, holds, replay
+from app.providers import exchanges
+from app.services import holds, replay
 from app.services.erase_shop import erase_shop
-from app.services.holds import LEASE
+from app.services.holds import LEASE, SETTLING
 from app.services.settle import ASKS, HORIZON, backoff
 from tests.bodies import woocommerce_order
 from tests.rig import Rig
@@ -225,6 +226,48 @@ def test_where_asking_does_not_tell_a_person_decides(rig: Rig, shop: int) -> Non
     assert sprii_reports(rig) == {"1": 1}
 
 
+@pytest.mark.parametrize(("provider", "seconds"), [("sprii", SETTLING.total_seconds()), ("seeka", 1.0)])
+def test_a_provider_has_time_to_finish_before_it_is_asked_what_became_of_a_lost_answer(
+    rig: Rig, shop: int, provider: str, seconds: float
+) -> None:
+    rig.deliverer.close()
+    rig.deliverer = rig.new_deliverer(factor=1.0)
+    rig.switch_on(shop, provider)
+    faults(rig, provider, {"kind": "drop_after", "times": 1})
+    order(rig, shop)
+    rig.account()
+    before = datetime.now(UTC)
+    rig.deliverer.work()
+    until = time.monotonic() + 60
+    while not rig.deliverer.settle():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    with rig.db.read() as session:
+        due_at = session.scalars(select(Delivery.due_at)).one()
+    assert seconds <= (due_at - before).total_seconds() <= seconds + 15
+
+
+@pytest.mark.parametrize(("scale", "asked_after"), [(1.0, SETTLING), (1000.0, SETTLING / 1000)])
+def test_whoever_begins_after_a_death_asks_when_the_provider_had_time_and_repeats_at_once(
+    rig: Rig, shop: int, scale: float, asked_after: timedelta
+) -> None:
+    rig.switch_on(shop, "sprii", "seeka")
+    order(rig, shop)
+    rig.account()
+    rig.deliverer.work()
+    with rig.db.read() as session:
+        [claimed_at] = {each - LEASE for each in session.scalars(select(Delivery.leased_until))}
+    rig.deliverer.caller.close()
+    with rig.db.write() as session:
+        holds.end_leases(session, scale)
+    with rig.db.read() as session:
+        until = {
+            row.provider: row.leased_until for row in session.execute(select(Delivery.provider, Delivery.leased_until))
+        }
+    assert until["sprii"] == claimed_at + asked_after
+    assert until["seeka"] < claimed_at
+
+
 @pytest.mark.parametrize("provider", ["gameball", "seeka", "spotler", "esputnik"])
 def test_where_a_repeat_does_no_harm_a_lost_answer_is_sent_again(rig: Rig, shop: int, provider: str) -> None:
     rig.switch_on(shop, provider)
@@ -269,7 +312,7 @@ def test_questions_that_were_begun_too_late_are_none_of_those_that_were_asked(
     kill(rig)
     until = time.monotonic() + 60
     with monkeypatch.context() as asleep:
-        asleep.setattr(calls, "LATEST", -1.0)  # as on a machine that stands still again and again
+        asleep.setattr(exchanges, "LATEST", -1.0)  # as on a machine that stands still again and again
         while len(attempts(rig)) < ASKS + 3:
             assert time.monotonic() < until
             rig.deliverer.work()

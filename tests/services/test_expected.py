@@ -21,7 +21,7 @@ from app.models import Attempt, Delivery, DeliveryState, Shop
 from app.providers.registry import PROVIDERS
 from app.services import mapping_draft, mapping_versions
 from app.services.budgets import Budgets
-from app.services.calls import Call
+from app.services.calls import Call, Caller
 from app.services.conversion_words import CONVERSIONS
 from app.services.deliver import Deliverer
 from app.services.expected import ONLY_THEN
@@ -136,8 +136,7 @@ class World:
             rig.db,
             rig.parts.router,
             Budgets(1000.0),
-            base_urls=lambda target: f"{recorder.url}/{target.provider}",
-            allow_private=True,
+            caller=Caller(lambda target: f"{recorder.url}/{target.provider}", allow_private=True),
             scale=1000.0,
         )
         self._start = self._deliverer.caller.start
@@ -147,9 +146,9 @@ class World:
     def close(self) -> None:
         self._deliverer.close()
 
-    def _noted(self, call: Call) -> None:
-        self.calls.append(call)
-        self._start(call)
+    def _noted(self, calls: Sequence[Call]) -> None:
+        self.calls += calls
+        self._start(calls)
 
     def shop(self, platform: str) -> int:
         self._shops += 1

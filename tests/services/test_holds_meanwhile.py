@@ -169,7 +169,7 @@ def test_an_answer_to_old_settings_holds_nothing_once_they_are_mended(
     order(rig, shop, 1)
     rig.account()
     calls: list[Call] = []
-    monkeypatch.setattr(rig.deliverer.caller, "start", calls.append)
+    monkeypatch.setattr(rig.deliverer.caller, "start", calls.extend)
     assert rig.deliverer.work() == 1
     calls[0].outcomes = [error]
     saved = Elsewhere(rig, lambda session: save(rig, session))
@@ -200,7 +200,7 @@ def test_what_is_refused_with_the_settings_as_they_are_stays_held(
     order(rig, shop, 1)
     rig.account()
     calls: list[Call] = []
-    monkeypatch.setattr(rig.deliverer.caller, "start", calls.append)
+    monkeypatch.setattr(rig.deliverer.caller, "start", calls.extend)
     rig.deliverer.work()
     calls[0].outcomes = [Unauthorized("wrong key")]
     rig.deliverer.caller.give_back(calls)

@@ -24,7 +24,7 @@ from app.providers.registry import PROVIDERS
 from app.services import gates
 from app.services.account import BATCH, Accountant
 from app.services.budgets import PARTS, Budgets
-from app.services.calls import Call
+from app.services.calls import Call, Caller
 from app.services.deliver import Deliverer
 from app.services.pauses import BREAK_AFTER
 from app.services.route import Router
@@ -56,8 +56,7 @@ class Clerk:
             self.db,
             router,
             Budgets(factor),
-            base_urls=lambda target: factory.base_url(rig.config, target),
-            allow_private=True,
+            caller=Caller(lambda target: factory.base_url(rig.config, target), allow_private=True),
             scale=factor,
         )
 
@@ -379,7 +378,7 @@ def test_who_settles_a_failure_and_a_refusal_does_not_wait_for_who_claims_in_a_c
     errors: list[BaseException] = []
     with clerks(rig, 2) as [one, two]:
         under_way: list[Call] = []
-        monkeypatch.setattr(two.deliverer.caller, "start", under_way.append)
+        monkeypatch.setattr(two.deliverer.caller, "start", under_way.extend)
         assert two.deliverer._claim([sprii, seeka])[0] == 2
         for call in under_way:
             call.outcomes = [Unavailable("down") if call.target.provider == "seeka" else Unauthorized("wrong key")]
