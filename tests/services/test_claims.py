@@ -107,7 +107,7 @@ def test_one_destination_that_cannot_be_claimed_for_keeps_none_of_the_others(
     caplog.clear()
     assert rig.deliverer.work() == 0
     assert caplog.records == []  # it rests
-    monkeypatch.setattr(Router, "target", target)
+    monkeypatch.setattr(Router, "ready", ready)
     monkeypatch.setattr(rig.deliverer, "_resting", {})
     assert rig.deliverer.work() == 1
     assert rig.deliverer.caller.room() == 64 - 8
