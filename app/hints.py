@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-THREADS = 4  #: that follow hints, in each worker process
+THREADS = 1  #: that follows hints, in each worker process: it only wakes others
 GATHER = 0.02  #: seconds in which equal hints become one
+SHARE = 32  #: destinations for each hint; it wakes one worker, which claims for many
 STALE = 30.0  #: seconds after which a hint says nothing any more: every worker has looked since
 PATIENCE = 3.0  #: seconds for the broker to answer
 AFTER_ERROR = 2.0
@@ -43,8 +44,8 @@ class Hints:
         queue = "tillwire." + re.sub(r"[^A-Za-z0-9_-]", "_", database)
         self._read = dramatiq.actor(broker=self._broker, actor_name="webhooks", queue_name=queue)(self._on_webhooks)
         self._send = dramatiq.actor(broker=self._broker, actor_name="deliver", queue_name=queue)(self._on_delivery)
-        self._account: Callable[[], int] = lambda: 0
-        self._deliver: Callable[[int], int] = lambda destination_id: 0
+        self._wake: Callable[[], None] = lambda: None
+        self._settle: Callable[[], None] = lambda: None
         self._worker: dramatiq.Worker | None = None
         self._noted: set[int | None] = set()  #: destinations to tell of; None: webhooks
         self._noting = threading.Condition()
@@ -87,35 +88,30 @@ class Hints:
         time.sleep(GATHER)
         with self._noting:
             noted, self._noted = self._noted, set()
-        return noted
+        destinations = sorted(each for each in noted if each is not None)
+        return {*([None] if None in noted else []), *destinations[::SHARE]}
 
     # following
 
-    def listen(self, account: Callable[[], int], deliver: Callable[[int], int]) -> None:
-        """Follow hints in threads of the engine's, until closed.
+    def listen(self, wake: Callable[[], None], settle: Callable[[], None]) -> None:
+        """Follow hints in a thread of the engine's, until closed.
 
         Args:
-            account: reads some webhooks, and says how many.
-            deliver: starts what a destination may send now.
+            wake: called where webhooks were stored.
+            settle: called where something is due. What is due is claimed for many destinations at once, so it does not
+                matter which one a hint names.
         """
-        self._account, self._deliver = account, deliver
+        self._wake, self._settle = wake, settle
         self._worker = dramatiq.Worker(self._broker, worker_threads=THREADS, worker_timeout=_LOOK)
         self._worker.start()
 
     def _on_webhooks(self, at: float) -> None:
-        if time.time() - at < STALE and self._follow(self._account):
-            self.webhooks()  # there may be more; others have their turn first
-
-    def _on_delivery(self, destination_id: int, at: float) -> None:
         if time.time() - at < STALE:
-            self._follow(self._deliver, destination_id)
+            self._wake()
 
-    def _follow(self, work: Callable[..., int], *what: int) -> int:
-        try:
-            return work(*what)
-        except Exception:
-            log.exception("a hint could not be followed; the next look at the database makes up for it")
-            return 0
+    def _on_delivery(self, _destination_id: int, at: float) -> None:
+        if time.time() - at < STALE:
+            self._settle()
 
     def answers(self) -> bool:
         """Whether the broker can be talked to now."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from app.db import Alone, Database
-from app.services.account import Accountant
+from app.services.account import BATCH, Accountant
 from app.services.deliver import Deliverer
 from app.services.holds import end_leases, try_held
 from app.services.missed import catch_up
@@ -26,7 +27,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 IDLE = 0.5  #: seconds between looks at the database when nobody woke us
-ROUND = 0.015  #: seconds from one round of deliveries to the next: calls that come back meanwhile share it
+ROUND = 0.05  #: seconds from one round to the next: what comes meanwhile, webhooks or answers, shares it
 AFTER_ERROR = 2.0
 SWEEP = 5.0
 BREATH = 0.1  #: seconds between steps of catching up, in which others write
@@ -115,13 +116,15 @@ class Worker:
         if self._clerks:
             return
         self._clerks = [
-            threading.Thread(target=self._loop, args=(self._account, self._arrived), name="account", daemon=True),
-            threading.Thread(target=self._loop, args=(self._deliver, self._due, ROUND), name="deliver", daemon=True),
+            threading.Thread(
+                target=self._loop, args=(self._accountant.work, self._arrived, BATCH), name="account", daemon=True
+            ),
+            threading.Thread(target=self._loop, args=(self._deliverer.work, self._due), name="deliver", daemon=True),
         ]
         for thread in self._clerks:
             thread.start()
         if self._hints:
-            self._hints.listen(self._accountant.work, self._deliverer.deliver)
+            self._hints.listen(self.wake, self.settle)
 
     def _end_clerks(self) -> None:
         """Let the calls under way come back, and settle them."""
@@ -180,26 +183,20 @@ class Worker:
         else:
             log.info("another worker looks after the clock; this one accounts and delivers")
 
-    def _account(self) -> bool:
-        return self._accountant.work() > 0
-
-    def _deliver(self) -> bool:
-        return self._deliverer.work() > 0
-
-    def _loop(self, work: Callable[[], bool], bell: threading.Event, pace: float = 0.0) -> None:
-        """Work whenever the bell rings, or by and by without it, with ``pace`` seconds from one round to the next."""
+    def _loop(self, work: Callable[[], int], bell: threading.Event, full: float = math.inf) -> None:
+        """Work whenever the bell rings, or by and by without it; where a round did ``full`` or more, go on at once."""
         while not self._stop.is_set():
             began = time.monotonic()
             bell.clear()
             try:
-                more = work()
+                done = work()
             except Exception:
                 log.exception("a round of the worker failed; trying again")
                 self._stop.wait(AFTER_ERROR)
                 continue
-            if not more:
+            if not done:
                 bell.wait(IDLE)
-            if (early := began + pace - time.monotonic()) > 0:
+            if done < full and (early := began + ROUND - time.monotonic()) > 0:
                 self._stop.wait(early)
 
     def _look_after(self, upkeep: Upkeep) -> None:

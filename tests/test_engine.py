@@ -186,11 +186,14 @@ def test_hints_of_an_hour_ago_are_not_followed(tmp_path: Path, postgres_url: str
     with furnished(tmp_path, postgres_url, broker_url) as (rig, _):
         found = rig.parts.hints
         assert found is not None
-        followed: list[int] = []
-        found._account, found._deliver = (lambda: 0), (lambda destination: followed.append(destination) or 0)
+        followed: list[str] = []
+        found._wake, found._settle = (lambda: followed.append("wake")), (lambda: followed.append("settle"))
         found._on_delivery(7, time.time() - 3600)
-        found._on_delivery(8, time.time())
-        assert followed == [8]
+        found._on_webhooks(time.time() - 3600)
+        assert followed == []
+        found._on_delivery(7, time.time())
+        found._on_webhooks(time.time())
+        assert followed == ["settle", "wake"]
 
 
 def test_equal_hints_become_one(tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,6 +205,19 @@ def test_equal_hints_become_one(tmp_path: Path, postgres_url: str, monkeypatch: 
         monkeypatch.setattr(found._send, "send", lambda destination, at: sent.append(destination))
         for _ in range(50):
             found.deliveries([1, 2])
-        until(lambda: sorted(sent) == [1, 2])
+        until(lambda: sent == [1])  # whoever is woken claims for all of them
         time.sleep(0.3)
-        assert sorted(sent) == [1, 2]
+        assert sent == [1]
+
+
+def test_many_destinations_wake_several_workers(
+    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[int] = []
+    with furnished(tmp_path, postgres_url, NOWHERE) as (rig, _):
+        found = rig.parts.hints
+        assert found is not None
+        monkeypatch.setattr(found._send, "send", lambda destination, at: sent.append(destination))
+        found.deliveries(range(1, 101))
+        until(lambda: len(sent) == 4)
+        assert sorted(sent) == [1, 33, 65, 97]

@@ -165,16 +165,20 @@ def test_the_settings_choose_what_makes_the_calls_and_where(
     assert made == [(place, name)]
 
 
-def test_calls_that_come_back_soon_share_a_round(rig: Rig) -> None:
+@pytest.mark.parametrize(("done", "waits"), [(1, True), (9, True), (10, False)])
+def test_what_comes_soon_shares_a_round_unless_there_is_plenty(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, done: int, waits: bool
+) -> None:
+    monkeypatch.setattr(worker, "ROUND", 0.3)
     made = factory.create_worker(rig.parts)
     rounds: list[float] = []
 
-    def work() -> bool:
+    def work() -> int:
         rounds.append(time.monotonic())
-        if len(rounds) == 5:
+        if len(rounds) == 4:
             made._stop.set()
-        return True
+        return done
 
-    made._loop(work, threading.Event(), worker.ROUND)
-    assert min(later - sooner for sooner, later in itertools.pairwise(rounds)) > 0.9 * worker.ROUND
+    made._loop(work, threading.Event(), 10)
+    assert (min(later - sooner for sooner, later in itertools.pairwise(rounds)) > 0.25) is waits
     made._deliverer.close()
