@@ -66,7 +66,17 @@ def _processes(site: Site) -> dict[str, Fault]:
             "kill all": lambda chance: site.kill(*site.names),
             "kill a worker at its start": lambda chance: _kill_again(site, chance.choice(workers), chance),
         }
-    return found
+    calling = workers or site.names
+    return found | {
+        "kill what makes the calls": lambda chance: site.strike(chance.choice(calling), signal.SIGKILL),
+        "pause what makes the calls": lambda chance: _pause_calls(site, chance.choice(calling), chance),
+    }
+
+
+def _pause_calls(site: Site, name: str, chance: random.Random) -> None:
+    site.strike(name, signal.SIGSTOP)
+    time.sleep(chance.uniform(0.2, 1.5))
+    site.strike(name, signal.SIGCONT)
 
 
 def _kill_again(site: Site, name: str, chance: random.Random) -> None:

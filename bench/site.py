@@ -161,6 +161,12 @@ class Site:
         time.sleep(seconds)
         process.send_signal(signal.SIGCONT)
 
+    def strike(self, name: str, number: signal.Signals) -> None:
+        """Send a signal to the process that makes a process's calls, where there is one."""
+        for pid in _calling(self._running[name].pid):
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+
     def stop(self, *names: str) -> None:
         """A clean stop."""
         with self._lock:
@@ -194,9 +200,12 @@ class Site:
         return " | ".join(" < ".join(map(":".join, _FRAME.findall(each)[:DEPTH])) for each in threads)
 
     def end(self) -> None:
-        """Stop all for good."""
+        """Stop all for good, and nobody stays behind."""
         self._over.set()
+        calling = [pid for each in self._running.values() for pid in _calling(each.pid)]
         self.stop(*self._running)
+        if left := [pid for pid in calling if _makes_calls(pid)]:
+            self.troubles.append(f"{len(left)} processes that made calls outlived their parents")
 
     def pid(self, name: str) -> int:
         return self._running[name].pid
@@ -206,7 +215,10 @@ class Site:
         until = time.monotonic() + STOPPED_WITHIN
         while True:
             with self._lock, suppress(FileNotFoundError):
-                return {name: (_handles(each.pid), _resident(each.pid)) for name, each in self._running.items()}
+                pids = {name: each.pid for name, each in self._running.items()}
+                calling = {f"what makes the calls of {name}": _calling(pid) for name, pid in pids.items()}
+                pids |= {name: found[0] for name, found in calling.items() if found}
+                return {name: (_handles(pid), _resident(pid)) for name, pid in pids.items()}
             if time.monotonic() > until:
                 raise Broken("a process that ended was not started again")
             time.sleep(0.1)
@@ -258,6 +270,22 @@ class Site:
             for line in path.read_text(errors="replace").splitlines():
                 found.update(_surprise(path.stem, line))
         return [f"{text} ({times} times)" for text, times in found.items()]
+
+
+def _calling(pid: int) -> list[int]:
+    """The process that makes the calls of another: one, or none where it has not begun, or has just ended."""
+    found: list[int] = []
+    with suppress(OSError):
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(OSError):
+                found += map(int, (thread / "children").read_text().split())
+    return [each for each in found if _makes_calls(each)]
+
+
+def _makes_calls(pid: int) -> bool:
+    with suppress(OSError):
+        return b"app.providers.calling" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return False
 
 
 def _handles(pid: int) -> int:
