@@ -7,6 +7,7 @@ ends with its parent, whatever ends that: nothing may be sent by somebody who do
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import queue
 import signal
@@ -27,6 +28,7 @@ def main(transport: str, size: int, allow_private: bool, parent: int) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # they are for the parent, which waits for the calls under way
     _die_with(parent)
+    logging.disable()  # libraries' texts hold addresses; what matters comes back as a result
     line = Connection(0)
     done: queue.SimpleQueue[tuple[int, Result]] = queue.SimpleQueue()
     threads = Threads(
@@ -53,8 +55,8 @@ def _tell(line: Connection, done: queue.SimpleQueue[tuple[int, Result]]) -> None
             results[number] = result
         try:
             line.send(results)
-        except OSError:
-            os._exit(0)
+        except Exception:
+            os._exit(1)  # whoever waits for them hears of that, and of nothing otherwise
 
 
 def _die_with(parent: int) -> None:

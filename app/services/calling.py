@@ -13,6 +13,7 @@ import socket
 import struct
 import subprocess
 import sys
+import sysconfig
 import threading
 import time
 from collections.abc import Callable
@@ -123,6 +124,7 @@ class _Child:
                 stdout=subprocess.DEVNULL,
                 env=_environment(),
                 close_fds=False,
+                start_new_session=True,  # Ctrl-C in a terminal is for us, who let its calls come back
             )
         except OSError:
             log.exception("the process that makes the calls does not start")
@@ -147,7 +149,7 @@ class _Child:
                 except (EOFError, OSError):
                     return
                 self._done(results)
-            elif self._stuck():
+            if self._stuck():
                 log.error("the process that makes the calls does not answer any more: it is ended")
                 return
 
@@ -178,4 +180,6 @@ class _Child:
 def _environment() -> dict[str, str]:
     """Ours, with the place that we were loaded from, and not whatever else is called ``app`` where we were started."""
     root = str(Path(__file__).parents[2])
+    if root in sysconfig.get_paths().values():
+        return dict(os.environ)  # installed: every Python of this environment finds it
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))}

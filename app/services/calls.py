@@ -157,13 +157,14 @@ class Caller:
 
     def start(self, calls: Sequence[Call]) -> None:
         """Make calls, in threads that were reserved."""
-        jobs = {next(self._numbers): call.job(self._base_urls(call.target)) for call in calls}
-        self._under_way |= dict(zip(jobs, calls, strict=True))
+        numbered = {next(self._numbers): call for call in calls}
+        self._under_way |= numbered
         try:
+            jobs = {number: call.job(self._base_urls(call.target)) for number, call in numbered.items()}
             self._made_by.start(jobs)
         except Exception as error:  # a bug, which must not leave the rows to their leases
             log.exception("calls could not be started")
-            for number in jobs:
+            for number in numbered:
                 self._take(number, Result(failure=type(error).__name__))
 
     def finished(self) -> list[Call]:
