@@ -32,6 +32,7 @@ from urllib3.util.ssl_ import create_urllib3_context
 
 from app.providers.marks import mark
 
+RESOLVED = 5.0  #: seconds for which a name's addresses are taken as they were found, unless none of them answers
 IDLE = 4.0  #: seconds that a kept connection is trusted; common servers close theirs after 5 or more
 POOL = 16
 
@@ -143,13 +144,24 @@ def resolve(host: str, port: int, seconds: float) -> list[Any]:
     return list(found[0])
 
 
+_resolved: dict[tuple[str, int], tuple[float, list[Any]]] = {}  #: until when by time.monotonic(), and the addresses
+
+
+def _addresses(host: str, port: int, seconds: float) -> list[Any]:
+    until, found = _resolved.get((host, port), (0.0, []))
+    if until < time.monotonic():
+        found = resolve(host, port, seconds)
+        _resolved[host, port] = (time.monotonic() + RESOLVED, found)
+    return found
+
+
 def _connect(connection: HTTPConnection) -> socket.socket:
     """A connected socket; the first of the host's addresses that answers."""
     current = _current.get()
     connect_timeout = connection.timeout if isinstance(connection.timeout, int | float) else 5.0
     until = time.monotonic() + min(connect_timeout, current.left())
     try:
-        addresses = resolve(connection._dns_host, connection.port, until - time.monotonic())
+        addresses = _addresses(connection._dns_host, connection.port, until - time.monotonic())
     except TimeoutError:
         raise ConnectTimeoutError(connection, mark("resolving the name took too long")) from None
     except socket.gaierror as error:
@@ -175,6 +187,7 @@ def _connect(connection: HTTPConnection) -> socket.socket:
             continue
         current.reason = None
         return sock
+    _resolved.pop((connection._dns_host, connection.port), None)
     if problem is None or isinstance(problem, TimeoutError):
         raise ConnectTimeoutError(connection, mark("no connection in time"))
     raise NewConnectionError(connection, type(problem).__name__)

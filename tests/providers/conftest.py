@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from app.providers import wire
+
 Answerer = Callable[[socket.socket, bytes], None]  #: gets the connection and the request that came
 
 
@@ -118,3 +120,9 @@ def server() -> Iterator[Scripted]:
     scripted = Scripted()
     yield scripted
     scripted.close()
+
+
+@pytest.fixture(autouse=True)
+def _names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one test resolved is nothing to the next."""
+    monkeypatch.setattr(wire, "_resolved", {})

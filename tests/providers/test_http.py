@@ -229,6 +229,49 @@ def test_the_address_that_was_checked_is_the_one_connected_to(
     assert server.connections == 0
 
 
+def test_a_name_is_resolved_once_for_some_seconds(server: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+    port = int(server.url.split(":")[2].split("/")[0])
+    server.answers(whole())
+    asked: list[str] = []
+
+    def resolver(host: str, *args: Any, **kwargs: Any) -> list[Any]:
+        asked.append(host)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolver)
+    url = f"http://api.acme.example:{port}/base"
+    session = http.new_session()
+    for _ in range(3):
+        http.send(ACME, POST, SETTINGS, base_url=url, session=session, allow_private=True, fresh=True)
+    assert (asked, server.connections) == (["api.acme.example"], 3)
+    # Checked each time, whoever resolved it.
+    with pytest.raises(Unavailable, match="not public"):
+        http.send(ACME, POST, SETTINGS, base_url=url.replace("http:", "https:"), session=session)
+    assert len(asked) == 1
+    monkeypatch.setattr(wire, "RESOLVED", -1.0)
+    for _ in range(2):
+        http.send(ACME, POST, SETTINGS, base_url=url, session=session, allow_private=True, fresh=True)
+    assert len(asked) == 3
+
+
+def test_a_name_none_of_whose_addresses_answers_is_resolved_again(
+    server: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = int(server.url.split(":")[2].split("/")[0])
+    server.answers(whole())
+    places = [("127.0.0.1", 9), ("127.0.0.1", port)]
+
+    def resolver(host: str, *args: Any, **kwargs: Any) -> list[Any]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", places.pop(0))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolver)
+    url = f"http://api.acme.example:{port}/base"
+    with pytest.raises(Unavailable, match="no connection"):
+        http.send(ACME, POST, SETTINGS, base_url=url, session=http.new_session(), allow_private=True)
+    http.send(ACME, POST, SETTINGS, base_url=url, session=http.new_session(), allow_private=True)
+    assert server.connections == 1
+
+
 def test_certificates_are_verified(server: Scripted, tmp_path: Path) -> None:
     certificate = _self_signed(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
