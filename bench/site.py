@@ -70,6 +70,7 @@ class Site:
         self._running: dict[str, Child] = {}
         self._started: dict[str, float] = {}
         self._asked: set[str] = set()  #: processes that we ended ourselves
+        self._calling: set[int] = set()  #: processes that made calls for those that we ended
         self._lock = threading.RLock()
         self._over = threading.Event()
         self._port = free_port()
@@ -151,6 +152,7 @@ class Site:
         with self._lock:
             for name in names:
                 if self._running[name].poll() is None:
+                    self._calling.update(_calling(self._running[name].pid))
                     self._asked.add(name)
                     self._running[name].kill()
 
@@ -202,9 +204,10 @@ class Site:
     def end(self) -> None:
         """Stop all for good, and nobody stays behind."""
         self._over.set()
-        calling = [pid for each in self._running.values() for pid in _calling(each.pid)]
+        for each in self._running.values():
+            self._calling.update(_calling(each.pid))
         self.stop(*self._running)
-        if left := [pid for pid in calling if _makes_calls(pid)]:
+        if left := [pid for pid in self._calling if _makes_calls(pid)]:
             self.troubles.append(f"{len(left)} processes that made calls outlived their parents")
 
     def pid(self, name: str) -> int:

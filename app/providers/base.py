@@ -19,6 +19,8 @@ from app.providers.errors import DeliveryError, Unauthorized
 from app.providers.marks import mark
 from app.providers.payload_fields import CustomFields, PayloadField
 
+TIMEOUT = 15.0  #: seconds for a request and its answer
+
 Payload = dict[str, Any]  #: JSON, as a mapping rendered it
 Facts = Mapping[str, Any]  #: JSON: event, shop, order, refund, cart, checkout, options, reversal
 Settings = Mapping[str, Any]  #: a destination's settings by name, typed as declared, defaults filled in
@@ -59,7 +61,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     params: Mapping[str, str] = field(default_factory=dict)
     json: Any = None
-    timeout: float = 15.0  #: seconds in all
+    timeout: float = TIMEOUT  #: seconds in all, and at most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,9 @@
 """The process that makes calls for a worker: ``python -m app.providers.calling``, started by `app.services.calling`.
 
-Its standard input is a socket: jobs come in, results go out, each message a pickled dictionary by the jobs' numbers. It
-ends with its parent, whatever ends that: nothing may be sent by somebody who does not note it.
+Its standard input is a socket. Jobs come in, pickled dictionaries by the jobs' numbers. Out go lists of the numbers
+that it has taken, before it begins any of them (an empty one once it can take some), and results, dictionaries again.
+
+It ends with its parent, whatever ends that: nothing may be sent by somebody who does not note it.
 """
 
 from __future__ import annotations
@@ -13,9 +15,9 @@ import queue
 import signal
 import sys
 import threading
-import time
 from contextlib import suppress
 from multiprocessing.connection import Connection
+from typing import Any
 
 from app.providers import http
 from app.providers.exchanges import Result, Threads
@@ -29,34 +31,56 @@ def main(transport: str, size: int, allow_private: bool, parent: int) -> None:
         signal.signal(number, signal.SIG_IGN)  # they are for the parent, which waits for the calls under way
     _die_with(parent)
     logging.disable()  # libraries' texts hold addresses; what matters comes back as a result
-    line = Connection(0)
+    line = _Line(Connection(0))
     done: queue.SimpleQueue[tuple[int, Result]] = queue.SimpleQueue()
     threads = Threads(
         size,
         lambda number, result: done.put((number, result)),
-        new_session=lambda: http.new_session(transport),
+        new_session=lambda: http.new_session(transport, size),
         allow_private=allow_private,
     )
     threading.Thread(target=_tell, args=(line, done), daemon=True).start()
+    line.say([])
     while True:
+        jobs = line.hear()
+        line.say(list(jobs))
         try:
-            threads.start(line.recv())
-        except (EOFError, OSError):
-            os._exit(0)  # the parent is gone, or needs us no longer: it waits for all results first
+            threads.start(jobs)
+        except RuntimeError:  # no more threads
+            os._exit(1)
 
 
-def _tell(line: Connection, done: queue.SimpleQueue[tuple[int, Result]]) -> None:
+class _Line:
+    """The socket to the parent. Without it there is nothing to live for: it is gone, or has all results it wanted."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._saying = threading.Lock()
+
+    def say(self, what: Any) -> None:
+        try:
+            with self._saying:
+                self._connection.send(what)
+        except Exception:
+            os._exit(1)
+
+    def hear(self) -> Any:
+        try:
+            return self._connection.recv()
+        except Exception:
+            os._exit(0)
+
+
+def _tell(line: _Line, done: queue.SimpleQueue[tuple[int, Result]]) -> None:
+    pause = threading.Event()
     while True:
         number, result = done.get()
-        time.sleep(GATHER)
+        pause.wait(GATHER)
         results = {number: result}
         while not done.empty():
             number, result = done.get()
             results[number] = result
-        try:
-            line.send(results)
-        except Exception:
-            os._exit(1)  # whoever waits for them hears of that, and of nothing otherwise
+        line.say(results)
 
 
 def _die_with(parent: int) -> None:

@@ -5,7 +5,6 @@ What goes in and what comes out can be pickled, so that the threads may belong t
 
 from __future__ import annotations
 
-import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -15,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from app.providers import http
-from app.providers.base import Answer, Outcome, Payload, Settings, Split
+from app.providers.base import TIMEOUT, Answer, Outcome, Payload, Settings, Split
 from app.providers.errors import DeliveryError, Unavailable
 from app.providers.marks import mark
 from app.providers.registry import PROVIDERS
 
 LATEST = 3.0  #: seconds from the claim within which a call begins: what is left of its lease must do for all of it
+FURTHER = LATEST + 2 * TIMEOUT  #: the same for each further request of it, see `Doubt`
+LONGEST = FURTHER + TIMEOUT  #: within which all of it is over
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,10 +65,9 @@ class Threads:
             on_done: called in the exchange's thread, with the number that the job was given.
         """
         self._on_done = on_done
-        self._new_session = new_session
+        self._session = new_session()  # for all threads: one each would keep connections to each host open
         self._allow_private = allow_private
         self._pool = ThreadPoolExecutor(size, thread_name_prefix="call")
-        self._sessions = threading.local()
 
     def start(self, jobs: dict[int, Job]) -> None:
         for number, job in jobs.items():
@@ -93,29 +93,24 @@ class Threads:
         action = provider.actions[job.action]
         arguments: dict[str, Any] = {
             "base_url": job.base_url,
-            "session": self._session(),
+            "session": self._session,
             "allow_private": self._allow_private,
             "seen": result.answers,
         }
+        until = job.claimed_at + FURTHER
         try:
             if job.question:
                 probe = action.resolve(job.payloads[0], job.settings)
                 if probe is not None:
                     result.verdict = http.probe(provider, probe, job.settings, **arguments)
             else:
-                result.outcomes = http.call(provider, action, job.payloads, job.settings, **arguments)
+                result.outcomes = http.call(provider, action, job.payloads, job.settings, until=until, **arguments)
         except Split as refusal:
             result.split = True
             words = mark("refused as a batch, sent singly: {refusal}").format(refusal=refusal)
             result.outcomes = [Unavailable(words, retry_after=0.0)] * len(job.payloads)
         except DeliveryError as error:
             result.outcomes = [error] * len(job.payloads)
-
-    def _session(self) -> http.Pooled:
-        if not hasattr(self._sessions, "session"):
-            self._sessions.session = self._new_session()
-        session: http.Pooled = self._sessions.session
-        return session
 
 
 def _place(error: Exception) -> str:

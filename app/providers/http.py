@@ -7,6 +7,7 @@ an error before the first byte of the request left us is `Unavailable`, after it
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -33,7 +34,7 @@ from app.providers.errors import AnswerLost, DeliveryError, Refused, Unauthorize
 from app.providers.marks import mark
 from app.providers.texts import redact, said, short
 from app.providers.transports import TRANSPORTS, Pooled, opened
-from app.providers.wire import Exchange, exchange
+from app.providers.wire import POOL, Exchange, exchange
 
 LARGEST_ANSWER = 64 * 1024
 CONNECT = 5.0  #: seconds
@@ -42,9 +43,13 @@ __all__ = ["TRANSPORTS", "Pooled", "call", "classify", "describe", "new_session"
 SPLITTABLE = frozenset({400, 404, 409, 413, 422})  #: refusals of a batch that one of its items may have caused
 
 
-def new_session(transport: str = "requests") -> Pooled:
-    """A pooled session: one per provider and thread; carries no cookies and nothing of the environment."""
-    return TRANSPORTS[transport]()
+def new_session(transport: str = "requests", size: int = POOL) -> Pooled:
+    """A pooled session; carries no cookies and nothing of the environment. Any number of threads may use it.
+
+    Args:
+        size: connections that are kept to each host, at most.
+    """
+    return TRANSPORTS[transport](size)
 
 
 def call(
@@ -57,11 +62,13 @@ def call(
     session: Pooled,
     allow_private: bool = False,
     seen: list[Answer] | None = None,
+    until: float | None = None,
 ) -> list[Outcome]:
     """Send ``payloads`` in one call and return an outcome for each, in their order.
 
     Args:
         seen: gains the answers as they come, for the record.
+        until: of `time.monotonic`; no further request begins after it, for somebody else may be at it then.
     Raises:
         Split: of several, at least one was refused, and it is not known which: send each by itself.
         Unavailable, Unauthorized, AnswerLost: it came to nothing for all of them.
@@ -85,10 +92,10 @@ def call(
     if action.doubt and answer.status // 100 != 2 and len(payloads) == 1:
         doubt = action.doubt(answer, payloads[0], settings)
         if doubt is not None:
-            verdict = doubt.probe.read(ask(doubt.probe.request))
+            verdict = doubt.probe.read(ask(doubt.probe.request)) if _in_time(until) else "unknown"
             if verdict == "applied":
                 return [Accepted(note=mark("already applied"))]
-            if verdict != "absent":
+            if verdict != "absent" or not _in_time(until):
                 raise Unavailable(
                     mark("{title} refused it as a repeat, and asking did not tell").format(title=provider.title),
                     attempts=5,
@@ -96,6 +103,10 @@ def call(
             payloads = [doubt.otherwise()]
             answer = ask(action.request(payloads, settings))
     return _outcomes(provider, action, payloads, answer)
+
+
+def _in_time(until: float | None) -> bool:
+    return until is None or time.monotonic() <= until
 
 
 def _outcomes(provider: Provider, action: Action, payloads: Sequence[Payload], answer: Answer) -> list[Outcome]:

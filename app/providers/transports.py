@@ -12,14 +12,14 @@ import requests
 from urllib3 import BaseHTTPResponse, PoolManager
 from urllib3.util import Timeout
 
-from app.providers.wire import Session, arm, pool_manager
+from app.providers.wire import POOL, Session, arm, pool_manager
 
 
 class Lean:
     """A pool of connections, and nothing else: no cookies, no redirects, no repeats, nothing of the environment."""
 
-    def __init__(self) -> None:
-        self._pools: PoolManager = pool_manager()
+    def __init__(self, size: int = POOL) -> None:
+        self._pools: PoolManager = pool_manager(maxsize=size)
 
     def open(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, timeout: tuple[float, float]
@@ -52,7 +52,7 @@ class Lean:
 Pooled = requests.Session | Lean
 
 #: By the names of the setting TRANSPORT.
-TRANSPORTS: Mapping[str, Callable[[], Pooled]] = {"requests": Session, "lean": Lean}
+TRANSPORTS: Mapping[str, Callable[..., Pooled]] = {"requests": Session, "lean": Lean}
 
 
 @contextmanager

@@ -268,28 +268,33 @@ def _taken(connection: Any) -> Any:
     return connection
 
 
-class _Pool(HTTPConnectionPool):
+class _Keeping(HTTPConnectionPool):
+    """Kept connections: those that nobody took for too long are closed, for each is a file handle."""
+
+    _looked = 0.0  #: at time.monotonic()
+
+    def _get_conn(self, timeout: float | None = None) -> Any:
+        return _taken(super()._get_conn(timeout))
+
+    def _put_conn(self, conn: Any) -> None:
+        now = time.monotonic()
+        if conn is not None:
+            conn.kept_at = now
+        super()._put_conn(conn)
+        if now - self._looked > 1.0 and self.pool is not None:
+            self._looked = now
+            with self.pool.mutex:
+                for each in self.pool.queue:
+                    if each is not None and now - each.kept_at > IDLE:
+                        each.close()
+
+
+class _Pool(_Keeping):
     ConnectionCls = _Connection
 
-    def _get_conn(self, timeout: float | None = None) -> Any:
-        return _taken(super()._get_conn(timeout))
 
-    def _put_conn(self, conn: Any) -> None:
-        if conn is not None:
-            conn.kept_at = time.monotonic()
-        super()._put_conn(conn)
-
-
-class _SecurePool(HTTPSConnectionPool):
+class _SecurePool(_Keeping, HTTPSConnectionPool):
     ConnectionCls = _SecureConnection
-
-    def _get_conn(self, timeout: float | None = None) -> Any:
-        return _taken(super()._get_conn(timeout))
-
-    def _put_conn(self, conn: Any) -> None:
-        if conn is not None:
-            conn.kept_at = time.monotonic()
-        super()._put_conn(conn)
 
 
 def pool_manager(*, num_pools: int = POOL, maxsize: int = POOL, **more: Any) -> PoolManager:
@@ -322,21 +327,21 @@ def _tls(authorities: str) -> ssl.SSLContext:
 class Session(requests.Session):
     """Without cookies (several merchants share it), without the environment's proxies and passwords."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: int = POOL) -> None:
         super().__init__()
-        arm(self)
+        arm(self, size)
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         """None: not even to look where it leads, for that reads the whole body."""
         return
 
 
-def arm(session: requests.Session) -> None:
+def arm(session: requests.Session, size: int = POOL) -> None:
     """Mount our adapter where `requests` has its own, and shut out cookies and environment."""
     if session.trust_env or type(session.adapters.get("https://")) is HTTPAdapter:
         session.trust_env = False
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        adapter = Adapter(pool_connections=POOL, pool_maxsize=POOL)
+        adapter = Adapter(pool_connections=POOL, pool_maxsize=size)
         for prefix in ("https://", "http://"):
             if type(session.adapters.get(prefix)) is HTTPAdapter:
                 session.mount(prefix, adapter)

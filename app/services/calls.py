@@ -131,7 +131,7 @@ class Caller:
         if apart:
             self._made_by = Apart(self._size, self._take, transport=transport, allow_private=allow_private)
         else:
-            new_session = partial(http.new_session, transport)
+            new_session = partial(http.new_session, transport, self._size)
             self._made_by = Threads(self._size, self._take, new_session=new_session, allow_private=allow_private)
 
     def reserve(self, most: int) -> int:

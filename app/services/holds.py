@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Select, select, update
 from sqlalchemy.orm import Session
@@ -91,12 +92,16 @@ def end_leases(session: Session, scale: float = 1.0) -> None:
     now = datetime.now(UTC)
     leased = select(Delivery.id, Delivery.provider, Delivery.action, Delivery.leased_until)
     for row in session.execute(leased.where(Delivery.leased_until.is_not(None))).all():
-        asked_at = row.leased_until - LEASE + SETTLING / scale
-        repeatable = PROVIDERS[row.provider].actions[row.action].repeatable
-        until = now - LEASE if repeatable else min(asked_at, row.leased_until)
+        until = now - LEASE if _repeatable(row) else min(now + SETTLING / scale, row.leased_until)
         session.execute(
             update(Delivery)
             .where(Delivery.id == row.id)
             .values(leased_until=until)
             .execution_options(synchronize_session=False)
         )
+
+
+def _repeatable(row: Any) -> bool:
+    provider = PROVIDERS.get(row.provider)
+    action = provider.actions.get(row.action) if provider else None
+    return action is not None and action.repeatable

@@ -58,6 +58,8 @@ def _compile(statement: Insert | Update, dialect: Dialect, names: list[str]) -> 
     compiled: Any = statement.inline().compile(dialect=dialect, column_keys=names)
     if compiled.insert_prefetch or compiled.update_prefetch:
         raise AssertionError("columns that Python would fill in have to be in the rows")
+    if missing := {bind.key for bind in compiled.bind_names if bind.required} - {*names}:
+        raise AssertionError(f"rows give no {', '.join(sorted(missing))}")
     binds = {name: bind for bind, name in compiled.bind_names.items()}
     takes = {name: bind.type.dialect_impl(dialect).bind_processor(dialect) for name, bind in binds.items()}
     fixed = {name: value for name, value in compiled.params.items() if name not in names}

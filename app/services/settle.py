@@ -38,7 +38,7 @@ HORIZON = timedelta(days=10)  #: how long a delivery is retried
 FIRST_RETRY = 2.0  #: seconds, doubled with each attempt
 LAST_RETRY = 4 * 3600.0
 ASKS = 5  #: how often a provider is asked what became of a lost answer before a person has to look
-NOT_MADE = "not made"  #: the outcome of an attempt that was begun too late, see `app.services.calls`
+NOT_MADE = "not made"  #: the outcome of an attempt whose call was not begun, see `app.providers.exchanges`
 
 
 def backoff(attempts: int, retry_after: float | None, *, scale: float = 1.0) -> float:
