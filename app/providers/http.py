@@ -105,8 +105,11 @@ def call(
     return _outcomes(provider, action, payloads, answer)
 
 
+_now = time.monotonic
+
+
 def _in_time(until: float | None) -> bool:
-    return until is None or time.monotonic() <= until
+    return until is None or _now() <= until
 
 
 def _outcomes(provider: Provider, action: Action, payloads: Sequence[Payload], answer: Answer) -> list[Outcome]:

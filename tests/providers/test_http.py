@@ -7,6 +7,7 @@ import socket
 import ssl
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -270,6 +271,32 @@ def test_a_name_none_of_whose_addresses_answers_is_resolved_again(
         http.send(ACME, POST, SETTINGS, base_url=url, session=http.new_session(), allow_private=True)
     http.send(ACME, POST, SETTINGS, base_url=url, session=http.new_session(), allow_private=True)
     assert server.connections == 1
+
+
+def test_threads_share_their_connections_and_those_that_nobody_takes_are_closed(
+    server: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pool for each thread would keep a file handle for each thread and host."""
+    server.answers(whole())
+    session = http.new_session()
+    options = {"base_url": server.url, "session": session, "allow_private": True}
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(3):
+            list(pool.map(lambda _: http.send(ACME, POST, SETTINGS, **options), range(8)))
+    assert server.connections <= 8
+    monkeypatch.setattr(wire, "IDLE", 0.0)
+    kept = len(connections_to(server))
+    time.sleep(1.1)
+    http.send(ACME, POST, SETTINGS, **options)
+    assert kept >= 1
+    assert len(connections_to(server)) <= 1
+
+
+def connections_to(server: Scripted) -> list[str]:
+    """Open sockets of this process whose other end is the server, as the kernel lists them."""
+    port = f":{int(server.url.split(':')[2].split('/')[0]):04X}"
+    rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return [row[1] for row in rows if row[2].endswith(port) and row[3] == "01"]
 
 
 def test_certificates_are_verified(server: Scripted, tmp_path: Path) -> None:
@@ -739,6 +766,36 @@ def test_a_doubt_that_stays_is_tried_again_later(requests_mock: Mocker) -> None:
     action = batch(doubt=lambda answer, payload, settings: Doubt(probe=probe, otherwise=dict))
     with pytest.raises(Unavailable):
         call(action, [{}])
+
+
+@pytest.mark.parametrize(
+    ("slept_at", "methods"), [("send", ["POST"]), ("ask", ["POST", "GET"]), (None, ["POST", "GET", "POST"])]
+)
+def test_no_further_request_begins_when_somebody_else_may_be_at_it(
+    requests_mock: Mocker, monkeypatch: pytest.MonkeyPatch, slept_at: str | None, methods: list[str]
+) -> None:
+    requests_mock.post("https://api.acme.example/v1/orders", [{"status_code": 409}, {"json": {}}])
+    requests_mock.get("https://api.acme.example/v1/orders/1", json={})
+    clock = [100.0]
+    monkeypatch.setattr(http, "_now", lambda: clock[0])
+
+    def sleep(at: str) -> None:
+        clock[0] += 50.0 if at == slept_at else 0.0
+
+    def read(_answer: Answer) -> str:
+        sleep("ask")
+        return "absent"
+
+    def doubt(*_: Any) -> Doubt:
+        sleep("send")
+        probe = Probe(request=Request(method="GET", path="/orders/1"), read=read)
+        return Doubt(probe=probe, otherwise=lambda: {"n": 2})
+
+    session = http.new_session()
+    given = {"base_url": ACME.base_url, "session": session, "until": 133.0}
+    with suppress(Unavailable) if slept_at is None else pytest.raises(Unavailable, match="asking did not tell"):
+        http.call(ACME, batch(doubt=doubt), [{"n": 1}], SETTINGS, **given)
+    assert [each.method for each in requests_mock.request_history] == methods
 
 
 def test_a_probe_gives_its_verdict(requests_mock: Mocker) -> None:
