@@ -151,8 +151,8 @@ class Worker:
         return self._wait_for(self._take_over, stack, self._tell_of_another)
 
     def _take_over(self, stack: ExitStack) -> Alone | None:
-        """On SQLite that is the only worker there is. Whoever becomes it knows that the one before is dead, so what
-        that one was at is taken up at once, not when its leases run out."""
+        """On SQLite that is the only worker there is. Whoever becomes it knows that the one before is dead, and so is
+        what made its calls: what they were at is taken up at once, or as soon as a provider can be asked about it."""
         alone = self._db.alone(stack)
         if alone and self._db.sqlite:
             with self._db.write() as session:
