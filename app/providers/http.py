@@ -188,7 +188,7 @@ def send(
     body = None if request.json is None else _json(request.json)
     headers = _headers(provider, request, settings, body)
     timeout = (min(CONNECT, request.timeout), request.timeout)
-    with exchange(seconds=request.timeout, allow_private=allow_private, fresh=fresh) as current:
+    with exchange(seconds=request.timeout, allow_private=allow_private, fresh=fresh, remember=True) as current:
         try:
             with opened(session, request.method, url, headers, body, timeout) as response:
                 return _answer(response)

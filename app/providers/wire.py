@@ -44,6 +44,7 @@ class Exchange:
     deadline: float  #: of time.monotonic()
     allow_private: bool
     fresh: bool
+    remember: bool = False  #: where the name led a moment ago; only for the few names that operators chose
     sent: bool = False  #: bytes of the request may have left us
     reason: str | None = None  #: why we ourselves broke it off
 
@@ -59,9 +60,10 @@ _current: ContextVar[Exchange] = ContextVar("exchange")
 
 
 @contextmanager
-def exchange(*, seconds: float, allow_private: bool, fresh: bool) -> Iterator[Exchange]:
+def exchange(*, seconds: float, allow_private: bool, fresh: bool, remember: bool = False) -> Iterator[Exchange]:
     """Put whatever this thread sends under one deadline."""
-    current = Exchange(deadline=time.monotonic() + seconds, allow_private=allow_private, fresh=fresh)
+    deadline = time.monotonic() + seconds
+    current = Exchange(deadline=deadline, allow_private=allow_private, fresh=fresh, remember=remember)
     token = _current.set(current)
     try:
         yield current
@@ -148,6 +150,8 @@ _resolved: dict[tuple[str, int], tuple[float, list[Any]]] = {}  #: until when by
 
 
 def _addresses(host: str, port: int, seconds: float) -> list[Any]:
+    if not _current.get().remember:
+        return resolve(host, port, seconds)
     until, found = _resolved.get((host, port), (0.0, []))
     if until < time.monotonic():
         found = resolve(host, port, seconds)

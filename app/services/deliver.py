@@ -1,9 +1,9 @@
 """Deliver: claim what is due, render it, write the attempts, send, and write what came of it.
 
 Clerks do all the database work, any number of them in any number of processes; calls are made by threads, mostly of
-another process, that know no database. A clerk writes the attempt with its payload and a lease before the call, and the outcome after it. A process
-that dies between the two leaves a lease that runs out and an attempt without an outcome: the answer counts as lost, and
-the action's declaration says what then.
+another process, that know no database. A clerk writes the attempt with its payload and a lease before the call, and
+the outcome after it. A process that dies between the two leaves a lease that runs out and an attempt without an
+outcome: the answer counts as lost, and the action's declaration says what then.
 """
 
 from __future__ import annotations
