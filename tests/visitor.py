@@ -13,6 +13,7 @@ from typing import Any
 
 import jwt
 from flask import Flask
+from sqlalchemy import update
 from werkzeug.test import TestResponse
 
 from app import factory
@@ -157,8 +158,10 @@ def platforms(calls: Calls) -> dict[str, Platform]:
 
 
 def connect(rig: Rig, shop: int, state: str = ConnectionState.CONNECTED, **more: Any) -> int:
+    """A store that was connected before the made-up orders, which have dates of their own, whenever this runs."""
     now = datetime.now(UTC)
     with rig.db.write() as session:
+        session.execute(update(Shop).where(Shop.id == shop).values(created_at=datetime(2026, 11, 20, tzinfo=UTC)))
         session.add(Connection(shop_id=shop, state=state, installed_at=now, scopes=["read_orders"], **more))
     return shop
 
