@@ -26,6 +26,7 @@ from app.providers.errors import AnswerLost, DeliveryError, NeedsMending, Refuse
 from app.providers.exchanges import Result
 from app.services import calling
 from app.services.calls import CALLS, Caller
+from app.services.holds import LEASE
 from app.services.settle import ASKS
 from tests.bodies import woocommerce_order
 from tests.processes import Running, environment
@@ -60,6 +61,14 @@ def pid() -> int:
 
 def order(rig: Rig, shop: int, order_id: int = 1, **changes: Any) -> None:
     assert rig.woocommerce(shop, "order.updated", woocommerce_order(order_id, **changes)) == "stored"
+
+
+def owing(rig: Rig, *providers: str) -> None:
+    """An order is to be told to ``providers``, and nothing was claimed yet."""
+    shop = rig.shop("woocommerce")
+    rig.switch_on(shop, *providers)
+    order(rig, shop)
+    rig.account()
 
 
 def faults(rig: Rig, provider: str, *plan: dict[str, Any]) -> None:
@@ -130,10 +139,7 @@ def test_a_lost_answer_is_asked_about_from_there(apart: Rig) -> None:
 
 
 def test_a_call_that_begins_too_late_is_not_made_there_either(apart: Rig) -> None:
-    shop = apart.shop("woocommerce")
-    apart.switch_on(shop, "gameball")
-    order(apart, shop)
-    apart.account()
+    owing(apart, "gameball")
     start = apart.deliverer.caller.start
 
     def slept(calls: Any) -> None:
@@ -146,6 +152,12 @@ def test_a_call_that_begins_too_late_is_not_made_there_either(apart: Rig) -> Non
     settled(apart)
     assert apart.states() == [("order", "retrying", "not sent: it was begun too late")]
     assert apart.received("gameball") == []
+
+
+def test_what_is_under_way_is_ended_before_its_lease_is_over() -> None:
+    assert exchanges.LONGEST < calling.STUCK
+    assert LEASE.total_seconds() > calling.STUCK + calling.LOOK
+    assert calling.START < exchanges.LATEST
 
 
 # --- its end ----------------------------------------------------------------------------------------------------------
@@ -221,10 +233,7 @@ def test_one_that_does_not_start_delays_and_nothing_counts_as_sent(
     monkeypatch.setattr(calling, "START", 0.5)
     made_by: Any = apart.deliverer.caller._made_by
     working, made_by._command = made_by._command, command
-    shop = apart.shop("woocommerce")
-    apart.switch_on(shop, "sprii", "gameball")
-    order(apart, shop)
-    apart.account()
+    owing(apart, "sprii", "gameball")
     until = time.monotonic() + 60
     while len(outcomes(apart)) < 2 * (ASKS + 3):
         assert time.monotonic() < until
@@ -320,10 +329,7 @@ def test_closed_twice_or_never_used_it_is_closed(rig: Rig) -> None:
 
 
 def test_what_cannot_be_handed_over_counts_as_lost_and_holds_no_thread(apart: Rig) -> None:
-    shop = apart.shop("woocommerce")
-    apart.switch_on(shop, "gameball")
-    order(apart, shop)
-    apart.account()
+    owing(apart, "gameball")
     start = apart.deliverer.caller.start
 
     def broken(calls: Any) -> None:
