@@ -1,7 +1,7 @@
 """The database: engine, sessions, and the rules of writing to it.
 
 SQLite runs in WAL mode with ``synchronous=FULL``: what is committed survives a power cut. It has one writer at a time,
-so the writers of this process queue at a lock of ours instead of polling SQLite's.
+so the writers of this process queue at a lock of ours, instead of polling SQLite's, and have it in turn.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
@@ -111,6 +112,54 @@ class OtherVersion(Exception):
     """The schema is one that this version does not know."""
 
 
+class Turns:
+    """A lock that goes from one to the next in the order in which they asked for it.
+
+    Python's own goes to whoever comes by. Who works in rounds lets go of it and asks for it again before anybody else
+    has woken up, so that webhooks waited for many rounds to be stored.
+    """
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._held = False
+        self._waiting: deque[threading.Lock] = deque()
+
+    @contextmanager
+    def take(self, *, first: bool = False) -> Iterator[None]:
+        """``first``: before those who wait, but not again before they had it who waited when it was let go of."""
+        self._acquire(first)
+        try:
+            yield
+        finally:
+            self._hand_on()
+
+    def _acquire(self, first: bool) -> None:
+        with self._guard:
+            if not self._held:
+                self._held = True
+                return
+            mine = threading.Lock()
+            mine.acquire()
+            (self._waiting.appendleft if first else self._waiting.append)(mine)
+        try:
+            mine.acquire()  # until it is handed to us
+        except BaseException:  # a signal's
+            with self._guard:
+                waits = mine in self._waiting
+                if waits:
+                    self._waiting.remove(mine)
+            if not waits:
+                self._hand_on()
+            raise
+
+    def _hand_on(self) -> None:
+        with self._guard:
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self._held = False
+
+
 class Alone:
     """That this is the one worker at a database; on PostgreSQL, the one of them that looks after the clock."""
 
@@ -153,7 +202,7 @@ class Database:
         self.sqlite = self.engine.dialect.name == "sqlite"
         #: The SQLite file; None for a server or a database in memory.
         self.file = self.engine.url.database if self.sqlite and self.engine.url.database != ":memory:" else None
-        self._writing = threading.Lock()
+        self._writing = Turns()
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -168,15 +217,19 @@ class Database:
             session.flush()
 
     @contextmanager
-    def begin(self) -> Iterator[Connection]:
-        """As `write`, without objects."""
+    def begin(self, *, first: bool = False) -> Iterator[Connection]:
+        """As `write`, without objects.
+
+        Args:
+            first: before all others that wait to write, for somebody waits for us.
+        """
         if not self.sqlite:
             with self.engine.begin() as connection:
                 yield connection
             return
         # IMMEDIATE takes the write lock at once: a transaction that reads first and writes later could otherwise find
         # its snapshot stale and fail without any retry helping.
-        with self._writing, self.engine.connect() as connection:
+        with self._writing.take(first=first), self.engine.connect() as connection:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             try:
                 yield connection

@@ -114,6 +114,7 @@ class Intake:
         self._bell: _Bell | None = None
         self._counts = Counts(db)
         self._insert = _Insert(db.engine.dialect)
+        self._ending = False
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
         self._thread.start()
 
@@ -159,33 +160,44 @@ class Intake:
         self._thread.join(LONGEST_WAIT)
 
     def _run(self) -> None:
-        while True:
-            batch = [self._wait()]
+        while not self._ending:
+            batch: list[_Waiting] = []
+            self._wait(batch)
             if not self._queue.empty():
                 time.sleep(GATHER)
-            while len(batch) < LARGEST_BATCH and not self._queue.empty():
-                batch.append(self._queue.get())
-            self._commit([each for each in batch if each is not None])
-            if self._counts.due() or None in batch:
+            self._take_more(batch)
+            if batch:
+                self._commit(batch, company=True)
+            if self._counts.due() or self._ending:
                 self._counts.flush()
-            if None in batch:
-                return
 
-    def _wait(self) -> _Waiting | None:
-        """The next one; while there is none, what was counted is written down."""
+    def _wait(self, batch: list[_Waiting]) -> None:
+        """Take the next one; while there is none, what was counted is written down."""
         while True:
             try:
-                return self._queue.get(timeout=answers.FLUSH_EVERY)
+                return self._take(batch, self._queue.get(timeout=answers.FLUSH_EVERY))
             except queue.Empty:
                 self._counts.flush()
 
-    def _commit(self, batch: list[_Waiting]) -> None:
-        if not batch:
-            return
-        # All processes in one order: two that hold a key each and wait for the other's would be a deadlock.
-        rows = sorted((each.row for each in batch), key=lambda row: str(row["dedup_key"]))
+    def _take_more(self, batch: list[_Waiting]) -> None:
+        """Take what is there."""
+        while len(batch) < LARGEST_BATCH and not self._queue.empty():
+            self._take(batch, self._queue.get())
+
+    def _take(self, batch: list[_Waiting], found: _Waiting | None) -> None:
+        if found is None:
+            self._ending = True
+        else:
+            batch.append(found)
+
+    def _commit(self, batch: list[_Waiting], *, company: bool = False) -> None:
+        """Store webhooks; with ``company`` those too that came while we waited for our turn to write."""
         try:
-            with self._db.begin() as connection:
+            with self._db.begin(first=True) as connection:
+                if company:
+                    self._take_more(batch)
+                # All processes in one order: two that hold a key each and wait for the other's would be a deadlock.
+                rows = sorted((each.row for each in batch), key=lambda row: str(row["dedup_key"]))
                 stored = self._insert.run(connection, rows)
         except Exception as error:
             if len(batch) > 1 and lies_in_the_data(error):
