@@ -68,15 +68,9 @@ def _processes(site: Site) -> dict[str, Fault]:
         }
     calling = workers or site.names
     return found | {
-        "kill what makes the calls": lambda chance: site.strike(chance.choice(calling), signal.SIGKILL),
-        "pause what makes the calls": lambda chance: _pause_calls(site, chance.choice(calling), chance),
+        "kill what makes the calls": lambda chance: site.kill_calls(chance.choice(calling)),
+        "pause what makes the calls": lambda chance: site.pause_calls(chance.choice(calling), chance.uniform(0.2, 1.5)),
     }
-
-
-def _pause_calls(site: Site, name: str, chance: random.Random) -> None:
-    site.strike(name, signal.SIGSTOP)
-    time.sleep(chance.uniform(0.2, 1.5))
-    site.strike(name, signal.SIGCONT)
 
 
 def _kill_again(site: Site, name: str, chance: random.Random) -> None:

@@ -163,11 +163,16 @@ class Site:
         time.sleep(seconds)
         process.send_signal(signal.SIGCONT)
 
-    def strike(self, name: str, number: signal.Signals) -> None:
-        """Send a signal to the process that makes a process's calls, where there is one."""
-        for pid in _calling(self._running[name].pid):
-            with suppress(ProcessLookupError):
-                os.kill(pid, number)
+    def kill_calls(self, name: str) -> None:
+        """Kill the process that makes a process's calls, where there is one."""
+        _send(signal.SIGKILL, _calling(self._running[name].pid))
+
+    def pause_calls(self, name: str, seconds: float) -> None:
+        """Nothing of that process runs for a while; then it goes on, also where its parent was killed meanwhile."""
+        paused = _calling(self._running[name].pid)
+        _send(signal.SIGSTOP, paused)
+        time.sleep(seconds)
+        _send(signal.SIGCONT, paused)
 
     def stop(self, *names: str) -> None:
         """A clean stop."""
@@ -283,6 +288,12 @@ def _calling(pid: int) -> list[int]:
             with suppress(OSError):
                 found += map(int, (thread / "children").read_text().split())
     return [each for each in found if _makes_calls(each)]
+
+
+def _send(number: signal.Signals, pids: list[int]) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def _makes_calls(pid: int) -> bool:
