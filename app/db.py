@@ -112,11 +112,12 @@ class OtherVersion(Exception):
     """The schema is one that this version does not know."""
 
 
-class Turns:
+class Line:
     """A lock that goes from one to the next in the order in which they asked for it.
 
     Python's own goes to whoever comes by. Who works in rounds lets go of it and asks for it again before anybody else
-    has woken up, so that webhooks waited for many rounds to be stored.
+    has woken up, so that webhooks waited for many rounds to be stored. Not for a thread that goes on after a signal's
+    exception: it could leave the lock with nobody.
     """
 
     def __init__(self) -> None:
@@ -125,8 +126,8 @@ class Turns:
         self._waiting: deque[threading.Lock] = deque()
 
     @contextmanager
-    def take(self, *, first: bool = False) -> Iterator[None]:
-        """``first``: before those who wait, but not again before they had it who waited when it was let go of."""
+    def turn(self, *, first: bool = False) -> Iterator[None]:
+        """``first``: before all who wait, though one of them has it in between; for one thread only."""
         self._acquire(first)
         try:
             yield
@@ -134,23 +135,15 @@ class Turns:
             self._hand_on()
 
     def _acquire(self, first: bool) -> None:
+        mine = threading.Lock()
+        mine.acquire()
+        stand = self._waiting.appendleft if first else self._waiting.append
         with self._guard:
             if not self._held:
                 self._held = True
                 return
-            mine = threading.Lock()
-            mine.acquire()
-            (self._waiting.appendleft if first else self._waiting.append)(mine)
-        try:
-            mine.acquire()  # until it is handed to us
-        except BaseException:  # a signal's
-            with self._guard:
-                waits = mine in self._waiting
-                if waits:
-                    self._waiting.remove(mine)
-            if not waits:
-                self._hand_on()
-            raise
+            stand(mine)
+        mine.acquire()  # until it is handed to us
 
     def _hand_on(self) -> None:
         with self._guard:
@@ -202,7 +195,7 @@ class Database:
         self.sqlite = self.engine.dialect.name == "sqlite"
         #: The SQLite file; None for a server or a database in memory.
         self.file = self.engine.url.database if self.sqlite and self.engine.url.database != ":memory:" else None
-        self._writing = Turns()
+        self._writing = Line()
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -221,7 +214,8 @@ class Database:
         """As `write`, without objects.
 
         Args:
-            first: before all others that wait to write, for somebody waits for us.
+            first: on SQLite, before all others of this process that wait to write; for the intake's thread alone,
+                for a store waits for it.
         """
         if not self.sqlite:
             with self.engine.begin() as connection:
@@ -229,7 +223,7 @@ class Database:
             return
         # IMMEDIATE takes the write lock at once: a transaction that reads first and writes later could otherwise find
         # its snapshot stale and fail without any retry helping.
-        with self._writing.take(first=first), self.engine.connect() as connection:
+        with self._writing.turn(first=first), self.engine.connect() as connection:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             try:
                 yield connection

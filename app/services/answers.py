@@ -70,7 +70,7 @@ class Counts:
         if not waiting:
             return
         try:
-            with self._db.begin() as connection:
+            with self._db.begin(first=True) as connection:
                 known = _known_shops(connection, {key[0] for key in waiting})
                 # All processes in one order, so that none waits for another's row while that one waits for its.
                 rows = [_row(key, *count) for key, count in sorted(waiting.items()) if key[0] in known]

@@ -173,9 +173,9 @@ class Intake:
 
     def _wait(self, batch: list[_Waiting]) -> None:
         """Take the next one; while there is none, what was counted is written down."""
-        while True:
+        while not (batch or self._ending):
             try:
-                return self._take(batch, self._queue.get(timeout=answers.FLUSH_EVERY))
+                self._take(batch, self._queue.get(timeout=answers.FLUSH_EVERY))
             except queue.Empty:
                 self._counts.flush()
 
@@ -191,7 +191,7 @@ class Intake:
             batch.append(found)
 
     def _commit(self, batch: list[_Waiting], *, company: bool = False) -> None:
-        """Store webhooks; with ``company`` those too that came while we waited for our turn to write."""
+        """Store webhooks; with ``company`` those too that came while we waited for our turn, which join ``batch``."""
         try:
             with self._db.begin(first=True) as connection:
                 if company:
@@ -201,8 +201,10 @@ class Intake:
                 stored = self._insert.run(connection, rows)
         except Exception as error:
             if len(batch) > 1 and lies_in_the_data(error):
-                for each in batch:  # one row that the database refuses must not take the others with it
-                    self._commit([each])
+                # One row that the database refuses must not take the others with it.
+                middle = len(batch) // 2
+                self._commit(batch[:middle])
+                self._commit(batch[middle:])
             else:
                 self._fail(batch, error)
             return
