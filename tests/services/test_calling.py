@@ -47,6 +47,13 @@ def caller(rig: Rig, transport: str = "requests") -> Caller:
     return factory.create_caller(dataclasses.replace(rig.config, calls_in="process", transport=transport))
 
 
+def started(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the process begin before anything is claimed, however busy the machine is: calls wait for it only so long."""
+    with monkeypatch.context() as patient:
+        patient.setattr(calling, "START", 60.0)
+        rig.deliverer.caller._made_by.start({})
+
+
 def pid() -> int:
     """The process that makes the calls."""
     until = time.monotonic() + 60
@@ -119,12 +126,15 @@ def told(rig: Rig) -> tuple[list[tuple[str, str, str | None]], dict[str, list[An
 
 
 @pytest.mark.parametrize("transport", ["requests", "lean"])
-def test_what_comes_of_calls_is_the_same_in_a_process_of_their_own(tmp_path: Path, transport: str) -> None:
+def test_what_comes_of_calls_is_the_same_in_a_process_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, transport: str
+) -> None:
     with Rig(tmp_path / "one") as rig:
         here = told(rig)
     with Rig(tmp_path / "other") as rig:
         rig.deliverer.close()
         rig.deliverer.caller = caller(rig, transport)
+        started(rig, monkeypatch)
         there = told(rig)
     assert there == here
 
@@ -164,7 +174,10 @@ def test_what_is_under_way_is_ended_before_its_lease_is_over() -> None:
 
 
 @LINUX
-def test_killed_during_a_call_its_answer_is_lost_and_the_next_call_starts_another(apart: Rig) -> None:
+def test_killed_during_a_call_its_answer_is_lost_and_the_next_call_starts_another(
+    apart: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started(apart, monkeypatch)
     shop = apart.shop("woocommerce")
     apart.switch_on(shop, "sprii", "gameball")
     for name in ("sprii", "gameball"):
@@ -202,13 +215,14 @@ def test_killed_between_calls_nothing_is_lost(apart: Rig) -> None:
 
 @LINUX
 def test_one_that_does_not_answer_any_more_is_ended(apart: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calling, "STUCK", 1.0)
     monkeypatch.setattr(calling, "LOOK", 0.1)
     monkeypatch.setattr(calling, "AGAIN", 0.0)
+    started(apart, monkeypatch)
     shop = apart.shop("woocommerce")
     apart.switch_on(shop, "gameball")
     order(apart, shop, 1)
     apart.work()
+    monkeypatch.setattr(calling, "STUCK", 3.0)
     stopped = pid()
     os.kill(stopped, signal.SIGSTOP)
     order(apart, shop, 2)
@@ -302,7 +316,10 @@ def test_errors_come_through_whole(error: DeliveryError) -> None:
 
 @LINUX
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_to_all_of_us_does_not_cut_its_calls_short(apart: Rig, number: signal.Signals) -> None:
+def test_a_signal_to_all_of_us_does_not_cut_its_calls_short(
+    apart: Rig, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    started(apart, monkeypatch)
     shop = apart.shop("woocommerce")
     apart.switch_on(shop, "gameball")
     faults(apart, "gameball", {"kind": "delay", "seconds": 1, "times": 1})
