@@ -156,7 +156,7 @@ class Worker:
         alone = self._db.alone(stack)
         if alone and self._db.sqlite:
             with self._db.write() as session:
-                end_leases(session, self._deliverer.scale)
+                end_leases(session)
         return alone
 
     def _wait_for(self, take: Callable[[ExitStack], T], stack: ExitStack, tell: Callable[[], None]) -> T | None:

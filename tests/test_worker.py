@@ -113,11 +113,11 @@ def test_a_worker_that_could_not_begin_does_not_stand_in_its_own_way(rig: Rig, m
     tries: list[Exception] = []
     end_leases = worker.end_leases
 
-    def fail_once(session: Any, scale: float) -> None:
+    def fail_once(session: Any) -> None:
         if not tries:
             tries.append(OSError("no database"))
             raise tries[0]
-        end_leases(session, scale)
+        end_leases(session)
 
     monkeypatch.setattr(worker, "end_leases", fail_once)
     monkeypatch.setattr(worker, "AFTER_ERROR", 0.05)

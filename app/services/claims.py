@@ -10,9 +10,9 @@ from __future__ import annotations
 import random
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 from sqlalchemy import BindParameter, Connection, Integer, Table, Text, and_, bindparam, func, or_, select, update
@@ -53,6 +53,14 @@ class Claim:
         return next((call for call in self.calls if call.has_room(row)), None)
 
 
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What the worker itself knows of leases that ran out."""
+
+    under_way: Collection[int]  #: deliveries whose calls it has under way, whatever clocks say that were stepped
+    settling: timedelta  #: see `holds.SETTLING`
+
+
 @dataclass(slots=True)
 class Claims:
     """What one transaction may take."""
@@ -83,7 +91,12 @@ def due(session: Session, now: datetime) -> list[int]:
 
 
 def enter(
-    session: Session, ids: Sequence[int], budgets: Budgets, reserve: Callable[[int], int], at_once: int = MOST
+    session: Session,
+    ids: Sequence[int],
+    budgets: Budgets,
+    reserve: Callable[[int], int],
+    own: Own,
+    at_once: int = MOST,
 ) -> Claims:
     """Begin to claim for the destinations ``ids``; not for those that another worker is at, or that may not send now.
 
@@ -97,7 +110,7 @@ def enter(
     destinations = {row.id: On(*row) for row in found}
     began, now = time.monotonic(), clock(session)  # after the locks: leases begin here
     spending = budgets.open(session, entered, now)
-    able = _able(session, [destinations[each] for each in ids if each in destinations], spending, now)
+    able = _able(session, [destinations[each] for each in ids if each in destinations], spending, now, own)
     waiting = _waiting(connection, able, now)
     claims, left = _choose(able, waiting, reserve, at_once)
     _read(connection, claims, [row for each in claims for row in waiting[each.destination.id]])
@@ -109,9 +122,9 @@ def _place(destination: On) -> Place:
     return gates.of(destination.provider, destination.id)
 
 
-def _able(session: Session, destinations: Sequence[On], spending: Spending, now: datetime) -> list[Claim]:
+def _able(session: Session, destinations: Sequence[On], spending: Spending, now: datetime, own: Own) -> list[Claim]:
     """A claim for each destination that may begin calls, with a thread for each of these."""
-    leased = _leased(session.connection(), [each.id for each in destinations], now)
+    leased = _leased(session.connection(), [each.id for each in destinations], now, own)
     pauses = Pauses(session, *{_place(each) for each in destinations})
     claims = []
     for each in destinations:
@@ -176,10 +189,11 @@ def _read(connection: Connection, claims: Sequence[Claim], ids: Sequence[int]) -
         claim.rows.sort(key=lambda row: (row.due_at, row.id))
 
 
-def _leased(connection: Connection, ids: Sequence[int], now: datetime) -> dict[int, list[Any]]:
+def _leased(connection: Connection, ids: Sequence[int], now: datetime, own: Own) -> dict[int, list[Any]]:
     """What is under way of each destination."""
     found = connection.execute(_LEASED, {"ids": ids}).all()
-    ended = _end_leases(connection, ids, now) if any(row.leased_until < now for row in found) else set()
+    over = any(row.leased_until < now and row.id not in own.under_way for row in found)
+    ended = _end_leases(connection, ids, now, own) if over else set()
     leased: dict[int, list[Any]] = defaultdict(list)
     for row in found:
         if row.id not in ended:
@@ -187,17 +201,24 @@ def _leased(connection: Connection, ids: Sequence[int], now: datetime) -> dict[i
     return leased
 
 
-def _end_leases(connection: Connection, ids: Sequence[int], now: datetime) -> set[int]:
-    """End leases that ran out over unfinished attempts, for their answers are lost; return whose."""
-    over = {row.id: row for row in rows.read(connection, _OVER, {"ids": ids, "now": now})}
+def _end_leases(connection: Connection, ids: Sequence[int], now: datetime, own: Own) -> set[int]:
+    """End leases that ran out over unfinished attempts, for their answers are lost; return whose.
+
+    A provider that has to be asked is left alone for a while: a clock that was stepped, or a machine that stood still,
+    ends leases of calls that have hardly begun.
+    """
+    found = rows.read(connection, _OVER, {"ids": ids, "now": now})
+    over = {row.id: row for row in found if row.id not in own.under_way}
     unfinished = connection.execute(_UNFINISHED, {"ids": list(over)}).all()
     for attempt in unfinished:
         row = over[attempt.delivery_id]
         if attempt.purpose == "send":
             row.doubt = not PROVIDERS[row.provider].actions[row.action].repeatable
+            if row.doubt:
+                row.due_at = max(row.due_at, now + own.settling)
     for row in over.values():
         row.leased_until = None
-    rows.write(connection, list(over.values()), ("leased_until", "doubt"))
+    rows.write(connection, list(over.values()), ("leased_until", "doubt", "due_at"))
     if unfinished:
         answer = mark("the process ended before the answer came")
         connection.execute(_LOST, [{"attempt": each.id, "said": answer} for each in unfinished])

@@ -19,6 +19,7 @@ from app.services import claims
 from app.services.assemble import Assembly
 from app.services.budgets import Budgets
 from app.services.calls import Call, Caller
+from app.services.holds import LEASE, SETTLING
 from app.services.route import Router
 from app.services.settle import Settler
 
@@ -47,11 +48,12 @@ class Deliverer:
         self._db = db
         self._router = router
         self._budgets = budgets
-        self.scale = scale
+        self._scale = scale
         self._settler = Settler(scale)
         self._at_once = ROWS[0]
         self._resting: dict[int, float] = {}  #: destinations to leave alone, until when by time.monotonic()
         self.caller = caller
+        self._under_way: dict[int, float] = {}  #: deliveries that are neither settled nor lost, by their claims' moment
 
     def work(self) -> int:
         """Settle what came back, claim what is due, start its calls; return how many deliveries moved."""
@@ -115,7 +117,7 @@ class Deliverer:
         try:
             with self._db.write() as session:
                 began = time.monotonic()
-                found = claims.enter(session, some, self._budgets, reserve, self._at_once)
+                found = claims.enter(session, some, self._budgets, reserve, self._own(), self._at_once)
                 assembly = Assembly(session, self._router, found)
                 calls = [call for claim in found.claims for call in assembly.calls(claim)]
                 moved = assembly.write()
@@ -124,9 +126,16 @@ class Deliverer:
             raise
         self.caller.free(sum(reserved) - len(calls))
         if calls:
+            self._under_way |= {item.delivery_id: call.claimed_at for call in calls for item in call.items}
             self.caller.start(calls)
         self._pace(time.monotonic() - began)
         return moved, found.left
+
+    def _own(self) -> claims.Own:
+        """By a clock that nobody sets: leases go by one that may be stepped while calls are under way."""
+        over = time.monotonic() - LEASE.total_seconds()
+        self._under_way = {each: began for each, began in self._under_way.items() if began > over}
+        return claims.Own(self._under_way, SETTLING / self._scale)
 
     def _pace(self, seconds: float) -> None:
         """So many deliveries took so long: look at fewer the next time, or at more."""
@@ -148,9 +157,16 @@ class Deliverer:
                 self.caller.give_back(finished)  # an outcome must not be lost to a full disk
                 raise
             self.caller.free(len(some))
+            self._forget(some)
             settled += sum(len(call.items) for call in some)
             finished = finished[len(some) :]
         return settled
+
+    def _forget(self, calls: Sequence[Call]) -> None:
+        for call in calls:
+            for item in call.items:
+                if self._under_way.get(item.delivery_id) == call.claimed_at:
+                    del self._under_way[item.delivery_id]
 
     def _settle(self, calls: Sequence[Call]) -> None:
         """Write what came of ``calls`` together; where that fails, of each by itself, for the trouble may be one's own.

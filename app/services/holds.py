@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from sqlalchemy import Select, select, update
 from sqlalchemy.orm import Session
@@ -11,7 +10,6 @@ from sqlalchemy.orm import Session
 from app.db import Database, clock
 from app.models import Delivery, DeliveryState, Destination
 from app.models.delivery import CLAIMABLE, among
-from app.providers.registry import PROVIDERS
 
 LEASE = timedelta(seconds=50)  #: longer than the longest exchange (a call, a question, a repeat), within a minute
 #: How long a provider may be at a request whose connection is gone: asked before, it would deny what it then applies.
@@ -81,27 +79,11 @@ def _try(db: Database, wanted: Select[int]) -> bool:
     return destination_id is not None
 
 
-def end_leases(session: Session, scale: float = 1.0) -> None:
-    """Take up at once what a dead worker left; only for whoever knows that there is no other worker alive.
-
-    What has to be asked about is left until it can be.
-
-    Args:
-        scale: divides that wait (tests, trials).
-    """
-    now = datetime.now(UTC)
-    leased = select(Delivery.id, Delivery.provider, Delivery.action, Delivery.leased_until)
-    for row in session.execute(leased.where(Delivery.leased_until.is_not(None))).all():
-        until = now - LEASE if _repeatable(row) else min(now + SETTLING / scale, row.leased_until)
-        session.execute(
-            update(Delivery)
-            .where(Delivery.id == row.id)
-            .values(leased_until=until)
-            .execution_options(synchronize_session=False)
-        )
-
-
-def _repeatable(row: Any) -> bool:
-    provider = PROVIDERS.get(row.provider)
-    action = provider.actions.get(row.action) if provider else None
-    return action is not None and action.repeatable
+def end_leases(session: Session) -> None:
+    """Take up at once what a dead worker left; only for whoever knows that there is no other worker alive."""
+    session.execute(
+        update(Delivery)
+        .where(Delivery.leased_until.is_not(None))
+        .values(leased_until=datetime.now(UTC) - LEASE)
+        .execution_options(synchronize_session=False)
+    )

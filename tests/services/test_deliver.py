@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 
 from app.models import Attempt, Delivery, Destination
 from app.providers import exchanges
-from app.services import holds, replay
+from app.services import claims, deliver, holds, replay
 from app.services.erase_shop import erase_shop
 from app.services.holds import LEASE, SETTLING
 from app.services.settle import ASKS, HORIZON, backoff
@@ -247,27 +247,69 @@ def test_a_provider_has_time_to_finish_before_it_is_asked_what_became_of_a_lost_
     assert seconds <= (due_at - before).total_seconds() <= seconds + 15
 
 
+@pytest.mark.parametrize("how", ["restarted", "run out"])
 @pytest.mark.parametrize(("scale", "asked_after"), [(1.0, SETTLING), (1000.0, SETTLING / 1000)])
-def test_whoever_begins_after_a_death_asks_when_the_provider_had_time_and_repeats_at_once(
-    rig: Rig, shop: int, scale: float, asked_after: timedelta
+def test_whoever_comes_after_a_death_asks_when_the_provider_had_time_and_repeats_at_once(
+    rig: Rig, shop: int, scale: float, asked_after: timedelta, how: str
 ) -> None:
     rig.switch_on(shop, "sprii", "seeka")
     order(rig, shop)
     rig.account()
     rig.deliverer.work()
-    with rig.db.read() as session:
-        [claimed_at] = {each - LEASE for each in session.scalars(select(Delivery.leased_until))}
     rig.deliverer.caller.close()
-    before = datetime.now(UTC)
+    rig.deliverer = rig.new_deliverer(factor=scale)
     with rig.db.write() as session:
-        holds.end_leases(session, scale)
+        if how == "restarted":
+            holds.end_leases(session)
+        else:
+            session.execute(update(Delivery).values(leased_until=datetime.now(UTC) - timedelta(seconds=1)))
+    before = datetime.now(UTC)
+    rig.deliverer.work()
+    after = datetime.now(UTC)
     with rig.db.read() as session:
-        until = {
-            row.provider: row.leased_until for row in session.execute(select(Delivery.provider, Delivery.leased_until))
-        }
+        due = {row.provider: row for row in session.scalars(select(Delivery))}
     # The connection ended only now, however long ago it was claimed.
-    assert before + asked_after <= until["sprii"] <= datetime.now(UTC) + asked_after
-    assert until["seeka"] < claimed_at
+    assert before + asked_after <= due["sprii"].due_at <= after + asked_after
+    assert (due["sprii"].doubt, due["sprii"].leased_until, due["sprii"].attempts) == (True, None, 1)
+    assert (due["seeka"].doubt, due["seeka"].attempts) == (False, 2)
+
+
+@pytest.mark.parametrize("minutes", [13, -13])
+@pytest.mark.parametrize("provider", ["sprii", "gameball", "seeka"])
+def test_a_clock_that_is_stepped_during_a_call_makes_nobody_send_or_ask_again(
+    rig: Rig, shop: int, monkeypatch: pytest.MonkeyPatch, provider: str, minutes: int
+) -> None:
+    rig.switch_on(shop, provider)
+    faults(rig, provider, {"kind": "delay", "seconds": 0.5, "times": 1})
+    order(rig, shop)
+    rig.account()
+    rig.deliverer.work()
+    monkeypatch.setattr(claims, "clock", lambda session: datetime.now(UTC) + timedelta(minutes=minutes))
+    monkeypatch.setattr(deliver, "clock", lambda session: datetime.now(UTC) + timedelta(minutes=minutes))
+    until = time.monotonic() + 30
+    while not rig.deliverer.caller.idle():
+        rig.deliverer.work()
+        assert time.monotonic() < until
+    assert [(purpose, outcome) for purpose, outcome, _ in attempts(rig)] == [("send", "accepted")]
+    assert [each["state"] for each in rig.deliveries()] == ["delivered"]
+
+
+def test_a_call_that_never_comes_back_is_its_workers_own_for_no_longer_than_a_lease(
+    rig: Rig, shop: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.switch_on(shop, "seeka")
+    order(rig, shop)
+    rig.account()
+    start = rig.deliverer.caller.start
+    monkeypatch.setattr(rig.deliverer.caller, "start", lambda calls: None)
+    rig.deliverer.work()
+    monkeypatch.setattr(rig.deliverer.caller, "start", start)
+    with rig.db.write() as session:
+        session.execute(update(Delivery).values(leased_until=datetime.now(UTC) - timedelta(seconds=1)))
+    assert rig.deliverer.work() == 0
+    elapsed, monotonic = LEASE.total_seconds(), time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: monotonic() + elapsed)
+    assert rig.deliverer.work() == 1
 
 
 @pytest.mark.parametrize("provider", ["gameball", "seeka", "spotler", "esputnik"])
