@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from app.db import Alone, Database
 from app.services.account import BATCH, Accountant
 from app.services.deliver import Deliverer
-from app.services.holds import end_leases, try_held
+from app.services.holds import try_held
 from app.services.missed import catch_up
 from app.services.route import Router
 from app.services.upkeep import Upkeep, Upkeeping
@@ -155,8 +155,7 @@ class Worker:
         what made its calls: what they were at is taken up at once, or as soon as a provider can be asked about it."""
         alone = self._db.alone(stack)
         if alone and self._db.sqlite:
-            with self._db.write() as session:
-                end_leases(session)
+            self._deliverer.begin_alone()
         return alone
 
     def _wait_for(self, take: Callable[[ExitStack], T], stack: ExitStack, tell: Callable[[], None]) -> T | None:

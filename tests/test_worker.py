@@ -19,6 +19,7 @@ from app import factory, worker
 from app.db import Database
 from app.providers.transports import TRANSPORTS, Pooled
 from app.services import calls
+from app.services.deliver import Deliverer
 from app.services.upkeep import Upkeep
 from tests.bodies import woocommerce_order
 from tests.rig import Rig
@@ -111,15 +112,15 @@ def test_a_worker_whose_lock_postgresql_took_away_delivers_and_leaves_the_clock_
 
 def test_a_worker_that_could_not_begin_does_not_stand_in_its_own_way(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     tries: list[Exception] = []
-    end_leases = worker.end_leases
+    begin_alone = Deliverer.begin_alone
 
-    def fail_once(session: Any) -> None:
+    def fail_once(self: Deliverer) -> None:
         if not tries:
             tries.append(OSError("no database"))
             raise tries[0]
-        end_leases(session)
+        begin_alone(self)
 
-    monkeypatch.setattr(worker, "end_leases", fail_once)
+    monkeypatch.setattr(Deliverer, "begin_alone", fail_once)
     monkeypatch.setattr(worker, "AFTER_ERROR", 0.05)
     monkeypatch.setattr(worker, "SWEEP", 0.05)
     shop = rig.shop("woocommerce")

@@ -208,21 +208,38 @@ def _end_leases(connection: Connection, ids: Sequence[int], now: datetime, own: 
     ends leases of calls that have hardly begun.
     """
     found = rows.read(connection, _OVER, {"ids": ids, "now": now})
-    over = {row.id: row for row in found if row.id not in own.under_way}
+    over = [row for row in found if row.id not in own.under_way]
+    _end(connection, over, now + own.settling)
+    return {row.id for row in over}
+
+
+def end_leases(session: Session, settling: timedelta) -> None:
+    """Take up what a dead worker left, all of it at once, so that nobody meets leases of the dead.
+
+    Only for whoever knows that there is no other worker alive.
+
+    Args:
+        settling: see `holds.SETTLING`.
+    """
+    connection = session.connection()
+    _end(connection, rows.read(connection, _ANY, {}), clock(session) + settling)
+
+
+def _end(connection: Connection, found: Sequence[Row], ask_at: datetime) -> None:
+    over = {row.id: row for row in found}
     unfinished = connection.execute(_UNFINISHED, {"ids": list(over)}).all()
     for attempt in unfinished:
         row = over[attempt.delivery_id]
         if attempt.purpose == "send":
             row.doubt = not PROVIDERS[row.provider].actions[row.action].repeatable
             if row.doubt:
-                row.due_at = max(row.due_at, now + own.settling)
+                row.due_at = max(row.due_at, ask_at)
     for row in over.values():
         row.leased_until = None
     rows.write(connection, list(over.values()), ("leased_until", "doubt", "due_at"))
     if unfinished:
         answer = mark("the process ended before the answer came")
         connection.execute(_LOST, [{"attempt": each.id, "said": answer} for each in unfinished])
-    return set(over)
 
 
 # Made once: what is asked for every claim costs several times as much to write as to carry out.
@@ -247,6 +264,7 @@ _CALLING = (
 _LEASED = select(_D.id, _D.destination_id, _D.call_id, _D.provider_lane, _D.leased_until).where(
     _D.destination_id.in_(_IDS), _D.leased_until.is_not(None)
 )
+_ANY = rows.free(_D.leased_until.is_not(None))
 _OVER = rows.free(_D.destination_id.in_(_IDS), _D.leased_until < _NOW)
 _UNFINISHED = select(_A.id, _A.delivery_id, _A.purpose).where(_A.delivery_id.in_(_IDS), _A.outcome.is_(None))
 _LOST = update(ATTEMPTS).where(_A.id == bindparam("attempt")).values(outcome="answer lost", answer=bindparam("said"))

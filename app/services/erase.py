@@ -221,8 +221,10 @@ class _Removal:
         if delivery.state in _WAITING:
             values |= {"state": DeliveryState.SKIPPED, "reason": ERASED, "doubt": False, "leased_until": None}
             if delivery.state in (DeliveryState.PENDING, DeliveryState.RETRYING, DeliveryState.HELD):
-                # Nothing was sent, so what comes anew may be; of what was refused or is in doubt the place stays taken.
-                values["once_key"] = delivery.once_key if delivery.doubt else None
+                # Nothing was sent, so what comes anew may be; of what was refused, is in doubt, or was under way with a
+                # worker that has died, the place stays taken.
+                sent = delivery.doubt or delivery.leased_until is not None
+                values["once_key"] = delivery.once_key if sent else None
         elif delivery.state == DeliveryState.DELIVERED:
             values["reason"] = None  # the provider's own words
         changed = {name: value for name, value in values.items() if getattr(delivery, name) != value}

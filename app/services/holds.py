@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import Select, select, update
 from sqlalchemy.orm import Session
@@ -77,13 +77,3 @@ def _try(db: Database, wanted: Select[int]) -> bool:
         if destination_id is not None:
             release(session, destination_id)
     return destination_id is not None
-
-
-def end_leases(session: Session) -> None:
-    """Take up at once what a dead worker left; only for whoever knows that there is no other worker alive."""
-    session.execute(
-        update(Delivery)
-        .where(Delivery.leased_until.is_not(None))
-        .values(leased_until=datetime.now(UTC) - LEASE)
-        .execution_options(synchronize_session=False)
-    )
