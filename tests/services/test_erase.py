@@ -606,6 +606,19 @@ def test_what_was_never_sent_gives_its_place_back_and_what_is_in_doubt_does_not(
         assert [key is not None for key in session.scalars(select(Delivery.once_key))] == [kept]
 
 
+def test_what_a_dead_worker_had_under_way_keeps_its_place(rig: Rig, shop: int) -> None:
+    """It may have been sent; nobody has looked at its lease yet, for the destination is held."""
+    rig.switch_on(shop, "gameball")
+    order(rig, shop, marked(1))
+    rig.account()
+    with rig.db.write() as session:
+        session.execute(update(Delivery).values(leased_until=datetime.now(UTC) - timedelta(seconds=1), attempts=1))
+    forget(rig, shop)
+    with rig.db.read() as session:
+        [left] = session.scalars(select(Delivery))
+        assert (left.state, left.reason, left.leased_until, left.once_key is None) == ("skipped", "erased", None, False)
+
+
 def test_a_body_that_no_shop_could_be_found_for_is_cleaned_as_well(rig: Rig) -> None:
     shop = rig.shop()
     rig.shopify("orders/paid", shopify("orders_paid__worked_a.json"), domain=None)
