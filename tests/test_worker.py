@@ -127,6 +127,7 @@ def test_a_worker_that_could_not_begin_does_not_stand_in_its_own_way(rig: Rig, m
     with running(rig):
         rig.woocommerce(shop, "order.created", woocommerce_order(1, status="processing"))
         until(lambda: rig.events(state="understood"))
+    assert len(tries) == rig.db.sqlite  # elsewhere the leases of the dead run out
 
 
 def test_a_lock_that_is_lost_stays_lost_however_often_one_asks(postgres_url: str) -> None:

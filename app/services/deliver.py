@@ -114,10 +114,11 @@ class Deliverer:
             reserved.append(self.caller.reserve(most))
             return reserved[-1]
 
+        own = self._own()
         try:
             with self._db.write() as session:
                 began = time.monotonic()
-                found = claims.enter(session, some, self._budgets, reserve, self._own(), self._at_once)
+                found = claims.enter(session, some, self._budgets, reserve, own, self._at_once)
                 assembly = Assembly(session, self._router, found)
                 calls = [call for claim in found.claims for call in assembly.calls(claim)]
                 moved = assembly.write()

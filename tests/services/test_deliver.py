@@ -277,6 +277,24 @@ def test_whoever_comes_after_a_death_asks_when_the_provider_had_time_and_repeats
     assert (due["seeka"].doubt, due["seeka"].attempts) == (False, 2)
 
 
+@pytest.mark.parametrize("name", ["provider", "action"])
+def test_what_was_under_way_and_is_not_known_any_more_keeps_no_worker_from_beginning(
+    rig: Rig, shop: int, name: str
+) -> None:
+    rig.switch_on(shop, "seeka")
+    order(rig, shop)
+    rig.account()
+    rig.deliverer.work()
+    rig.deliverer.caller.close()
+    rig.deliverer = rig.new_deliverer()
+    with rig.db.write() as session:
+        session.execute(update(Delivery).values({name: "of a version before"}))
+    rig.deliverer.begin_alone()
+    with rig.db.read() as session:
+        left = session.scalars(select(Delivery)).one()
+        assert (left.doubt, left.leased_until) == (True, None)
+
+
 @pytest.mark.parametrize("provider", ["sprii", "gameball", "seeka"])
 def test_a_clock_that_is_stepped_during_a_call_makes_nobody_send_or_ask_again(
     rig: Rig, shop: int, monkeypatch: pytest.MonkeyPatch, provider: str

@@ -607,7 +607,7 @@ def test_what_was_never_sent_gives_its_place_back_and_what_is_in_doubt_does_not(
 
 
 def test_what_a_dead_worker_had_under_way_keeps_its_place(rig: Rig, shop: int) -> None:
-    """It may have been sent; nobody has looked at its lease yet, for the destination is held."""
+    """It may have been sent; nobody has looked at its lease yet, as long as its destination is held or off."""
     rig.switch_on(shop, "gameball")
     order(rig, shop, marked(1))
     rig.account()
