@@ -12,14 +12,13 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, cast
 
 from sqlalchemy import BindParameter, Connection, Integer, Table, Text, and_, bindparam, func, or_, select, update
 from sqlalchemy import cast as cast_to_text
 from sqlalchemy.orm import Session
 
-from app.db import clock
 from app.models import Destination, Mode
 from app.models.delivery import CLAIMABLE, OPEN, among
 from app.providers.base import Provider
@@ -30,8 +29,9 @@ from app.services.calls import Call
 from app.services.gates import Place
 from app.services.pauses import Pauses
 from app.services.route import On
-from app.services.rows import ATTEMPTS, DELIVERIES, Row
+from app.services.rows import ANSWER_LOST, ATTEMPTS, DELIVERIES, Row
 from app.services.said import mark
+from app.services.shared_clock import SharedClock
 
 MOST = 100  #: rows of a destination in one claim
 LOOK_AHEAD = 4  #: rows looked at per free call where some may have to wait for their lane
@@ -55,10 +55,10 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """What the worker itself knows of leases that ran out."""
+    """What the worker itself knows, whatever clocks say that were stepped."""
 
-    under_way: Collection[int]  #: deliveries whose calls it has under way, whatever clocks say that were stepped
-    settling: timedelta  #: see `holds.SETTLING`
+    under_way: Collection[int]  #: deliveries whose calls it has under way
+    clock: SharedClock
 
 
 @dataclass(slots=True)
@@ -108,12 +108,13 @@ def enter(
     entered = gates.enter_free(connection, [gates.own(each) for each in ids])
     found = connection.execute(_DESTINATIONS, {"ids": [place.destination_id for place in entered]})
     destinations = {row.id: On(*row) for row in found}
-    began, now = time.monotonic(), clock(session)  # after the locks: leases begin here
+    began, now = time.monotonic(), own.clock.now(session)  # after the locks: leases begin here
     spending = budgets.open(session, entered, now)
     able = _able(session, [destinations[each] for each in ids if each in destinations], spending, now, own)
     waiting = _waiting(connection, able, now)
     claims, left = _choose(able, waiting, reserve, at_once)
     _read(connection, claims, [row for each in claims for row in waiting[each.destination.id]])
+    _let_settle(connection, claims, now, own)
     claims.sort(key=lambda claim: _place(claim.destination))
     return Claims(now, began, spending, claims, left)
 
@@ -189,11 +190,24 @@ def _read(connection: Connection, claims: Sequence[Claim], ids: Sequence[int]) -
         claim.rows.sort(key=lambda row: (row.due_at, row.id))
 
 
+def _let_settle(connection: Connection, claims: Sequence[Claim], now: datetime, own: Own) -> None:
+    """Put off what somebody has to be asked about, while nobody knows how long ago its answer was lost."""
+    rest = own.clock.ask_in()
+    if not rest:
+        return
+    early = [row for claim in claims for row in claim.rows if row.doubt]
+    for row in early:
+        row.due_at = now + rest
+    rows.write(connection, early, ("due_at",))
+    for claim in claims:
+        claim.rows = [row for row in claim.rows if not row.doubt]
+
+
 def _leased(connection: Connection, ids: Sequence[int], now: datetime, own: Own) -> dict[int, list[Any]]:
     """What is under way of each destination."""
     found = connection.execute(_LEASED, {"ids": ids}).all()
     over = any(row.leased_until < now and row.id not in own.under_way for row in found)
-    ended = _end_leases(connection, ids, now, own) if over else set()
+    ended = _end_leases(connection, ids, now, own) if over and own.clock.leases_count() else set()
     leased: dict[int, list[Any]] = defaultdict(list)
     for row in found:
         if row.id not in ended:
@@ -204,25 +218,21 @@ def _leased(connection: Connection, ids: Sequence[int], now: datetime, own: Own)
 def _end_leases(connection: Connection, ids: Sequence[int], now: datetime, own: Own) -> set[int]:
     """End leases that ran out over unfinished attempts, for their answers are lost; return whose.
 
-    A provider that has to be asked is left alone for a while: a clock that was stepped, or a machine that stood still,
-    ends leases of calls that have hardly begun.
+    A provider that has to be asked is left alone for a while: it may still be at what it was sent last.
     """
     found = rows.read(connection, _OVER, {"ids": ids, "now": now})
     over = [row for row in found if row.id not in own.under_way]
-    _end(connection, over, now + own.settling)
+    _end(connection, over, now + own.clock.settling)
     return {row.id for row in over}
 
 
-def end_leases(session: Session, settling: timedelta) -> None:
+def end_leases(session: Session, shared: SharedClock) -> None:
     """Take up what a dead worker left, all of it at once, so that nobody meets leases of the dead.
 
     Only for whoever knows that there is no other worker alive.
-
-    Args:
-        settling: see `holds.SETTLING`.
     """
     connection = session.connection()
-    _end(connection, rows.read(connection, _ANY, {}), clock(session) + settling)
+    _end(connection, rows.read(connection, _ANY, {}), shared.now(session) + shared.settling)
 
 
 def _repeatable(row: Row) -> bool:
@@ -274,7 +284,7 @@ _LEASED = select(_D.id, _D.destination_id, _D.call_id, _D.provider_lane, _D.leas
 _ANY = rows.free(_D.leased_until.is_not(None))
 _OVER = rows.free(_D.destination_id.in_(_IDS), _D.leased_until < _NOW)
 _UNFINISHED = select(_A.id, _A.delivery_id, _A.purpose).where(_A.delivery_id.in_(_IDS), _A.outcome.is_(None))
-_LOST = update(ATTEMPTS).where(_A.id == bindparam("attempt")).values(outcome="answer lost", answer=bindparam("said"))
+_LOST = update(ATTEMPTS).where(_A.id == bindparam("attempt")).values(outcome=ANSWER_LOST, answer=bindparam("said"))
 
 _EARLIER = DELIVERIES.alias()
 _BLOCKED = select(_EARLIER.c.id).where(

@@ -14,14 +14,15 @@ from collections.abc import Sequence
 
 from sqlalchemy.exc import OperationalError
 
-from app.db import Database, clock, lies_in_the_data
+from app.db import Database, lies_in_the_data
 from app.services import claims
 from app.services.assemble import Assembly
 from app.services.budgets import Budgets
 from app.services.calls import Call, Caller
-from app.services.holds import LEASE, SETTLING
+from app.services.holds import LEASE
 from app.services.route import Router
 from app.services.settle import Settler
+from app.services.shared_clock import SharedClock
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ class Deliverer:
         self._db = db
         self._router = router
         self._budgets = budgets
-        self._scale = scale
+        self._clock = SharedClock(scale)
         self._settler = Settler(scale)
         self._at_once = ROWS[0]
         self._resting: dict[int, float] = {}  #: destinations to leave alone, until when by time.monotonic()
@@ -59,7 +60,7 @@ class Deliverer:
         """Settle what came back, claim what is due, start its calls; return how many deliveries moved."""
         moved = self._settle_finished()
         with self._db.read() as session:
-            found = claims.due(session, clock(session))
+            found = claims.due(session, self._clock.now(session))
         now = time.monotonic()
         self._resting = {each: until for each, until in self._resting.items() if until > now}
         due: Sequence[int] = [each for each in found if each not in self._resting]
@@ -135,13 +136,13 @@ class Deliverer:
     def begin_alone(self) -> None:
         """Take up what a dead worker left; only for whoever knows that there is no other one alive."""
         with self._db.write() as session:
-            claims.end_leases(session, SETTLING / self._scale)
+            claims.end_leases(session, self._clock)
 
     def _own(self) -> claims.Own:
         """By a clock that nobody sets: leases go by one that may be stepped while calls are under way."""
         over = time.monotonic() - LEASE.total_seconds()
         self._under_way = {each: began for each, began in self._under_way.items() if began > over}
-        return claims.Own(self._under_way, SETTLING / self._scale)
+        return claims.Own(self._under_way, self._clock)
 
     def _pace(self, seconds: float) -> None:
         """So many deliveries took so long: look at fewer the next time, or at more."""
@@ -210,7 +211,7 @@ class Deliverer:
 
     def _write(self, calls: Sequence[Call]) -> None:
         with self._db.write() as session:
-            self._settler.settle(session, calls, clock(session))
+            self._settler.settle(session, calls, self._clock.now(session))
 
 
 def _first(calls: Sequence[Call], most: int) -> Sequence[Call]:

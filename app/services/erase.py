@@ -39,6 +39,7 @@ from app.services.holds import LEASE
 from app.services.kept import FACTS, PAYLOADS
 from app.services.packing import pack, unpack
 from app.services.persons import Found, Person, Subject, in_pages, search, subject_of, traits_of
+from app.services.rows import ANSWER_LOST
 from app.services.secrets import Vault
 from connectors.events import time_text
 
@@ -235,6 +236,8 @@ class _Removal:
             self._clean_attempt(attempt)
 
     def _clean_attempt(self, attempt: Attempt) -> None:
+        if attempt.outcome is None:
+            attempt.outcome = ANSWER_LOST  # with the worker that had it under way: nobody takes it up any more
         payload = unpack(attempt.payload) if attempt.payload else None
         clean = PAYLOADS.keep(payload, self._found.traces)
         if clean == payload and attempt.answer is None:

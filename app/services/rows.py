@@ -15,6 +15,7 @@ from app.services.many import Many
 
 DELIVERIES = cast(Table, Delivery.__table__)
 ATTEMPTS = cast(Table, Attempt.__table__)
+ANSWER_LOST = "answer lost"  #: the outcome of an attempt of which nobody can say what came of it
 TAKEN = ATTEMPTS.c.outcome.in_(["accepted", "applied"])  #: the provider had the delivery, then at least
 
 

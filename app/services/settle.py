@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,16 +13,17 @@ from sqlalchemy.orm import Session
 
 from app import metrics
 from app.models import Attempt, Delivery, DeliveryState, Destination
+from app.models.delivery import OPEN
 from app.providers.base import Accepted, Outcome
 from app.providers.errors import AnswerLost, DeliveryError, NeedsMending, Refused, Unauthorized, Unavailable
 from app.providers.http import describe
 from app.providers.registry import PROVIDERS
 from app.services import pauses, rows, traces
 from app.services.calls import Call, Item
-from app.services.holds import SETTLING, hold
+from app.services.holds import LEASE, SETTLING, hold
 from app.services.many import Many
 from app.services.prepare import NOTHING_TO_REVERSE
-from app.services.rows import ATTEMPTS, DELIVERIES, Row
+from app.services.rows import ANSWER_LOST, ATTEMPTS, DELIVERIES, Row
 from app.services.said import mark
 
 log = logging.getLogger(__name__)
@@ -68,8 +69,8 @@ class Settler:
 
     def settle(self, session: Session, calls: Sequence[Call], now: datetime) -> None:
         """Write the outcomes of ``calls`` in the caller's transaction."""
-        tries = [each for call in calls for each in _tries(call, now)]
-        _Settling(session, calls, now, self._scale).settle()
+        settled = _Settling(session, calls, now, self._scale).settle()
+        tries = [each for call in calls for each in _tries(call, now, settled)]
         _TRIED.execute(session.connection(), tries)
         traces.tried(session, calls, tries)
         pauses.note(session, calls, now, self._scale)  # last, for the sake of who waits for whom: see gates
@@ -87,26 +88,43 @@ class _Settling:
         self._holding: dict[int, str] = {}  #: destinations to hold, and why
         self._reviving: list[dict[str, Any]] = []
 
-    def settle(self) -> None:
+    def settle(self) -> set[int]:
+        """Write them; return the deliveries whose outcomes counted."""
         connection = self._session.connection()
         ids = [item.delivery_id for call in self._calls for item in call.items]
         found = {row.id: row for row in rows.read(connection, _CALLED, {"ids": ids})}
+        latest = self._latest(found)
         settled = []
         for call in self._calls:
             for index, item in enumerate(call.items):
                 row = found.get(item.delivery_id)
-                if row is None or row.leased_until is None or row.attempts != item.attempts:
+                if row is None or row.attempts != item.attempts:
                     continue  # erased meanwhile, or its lease ran out and another worker went on
+                if not _is_lease_of(row, item) and latest.get(row.id) != (item.attempts, item.started_at):
+                    continue
                 self._settle_one(call, row, item, call.outcomes[index] if call.outcomes else None)
                 settled.append(row)
         for destination_id, reason in sorted(self._holding.items()):
             hold(self._session, destination_id, reason, self._now)
         rows.write(connection, settled, _SETTLED)
         _revive(connection, self._reviving)
+        return {row.id for row in settled}
+
+    def _latest(self, found: Mapping[int, Row]) -> dict[int, tuple[int, datetime]]:
+        """The last attempts of what is open, and whose lease somebody ended while its call was under way.
+
+        Where nobody has sent or asked since, what came of the call is known all the same.
+        """
+        items = {item.delivery_id: item for call in self._calls for item in call.items}
+        ended = [row.id for row in found.values() if row.state in OPEN and not _is_lease_of(row, items[row.id])]
+        rest = self._session.execute(_LATEST, {"ids": ended}) if ended else ()
+        return {row.delivery_id: (row.number, row.started_at) for row in rest}
 
     def _settle_one(self, call: Call, row: Row, item: Item, outcome: Outcome | None) -> None:
         row.leased_until = None
         row.singly = row.singly or call.split
+        if call.probe is None:
+            row.doubt = False  # of whoever ended its lease
         if outcome is None:
             self._answered(row, item, call.verdict)
         else:
@@ -224,6 +242,11 @@ def _revive(connection: Connection, revivals: Sequence[dict[str, Any]]) -> None:
 
 
 _CALLED = rows.awaited(DELIVERIES.c.id.in_(bindparam("ids", expanding=True)))
+_LATEST = (
+    select(ATTEMPTS.c.delivery_id, ATTEMPTS.c.number, ATTEMPTS.c.started_at)
+    .where(ATTEMPTS.c.delivery_id.in_(bindparam("ids", expanding=True)))
+    .order_by(ATTEMPTS.c.id)
+)
 #: What changes by what came of a call.
 _SETTLED = ("state", "reason", "leased_until", "due_at", "singly", "doubt", "effect", "delivered_at")
 _SAVED = (
@@ -254,8 +277,15 @@ _TRIED = Many(
 )
 
 
-def _tries(call: Call, now: datetime) -> Iterator[dict[str, Any]]:
-    """What is written of the attempts of a call, in the order of its items."""
+def _is_lease_of(row: Row, item: Item) -> bool:
+    return row.leased_until == item.started_at + LEASE
+
+
+def _tries(call: Call, now: datetime, settled: Collection[int]) -> Iterator[dict[str, Any]]:
+    """What is written of the attempts of a call, in the order of its items.
+
+    Of what was erased meanwhile, what the provider said is not to come back.
+    """
     last = call.answers[-1] if call.answers else None
     answer = describe(last) if last else None
     for index, item in enumerate(call.items):
@@ -266,7 +296,7 @@ def _tries(call: Call, now: datetime) -> Iterator[dict[str, Any]]:
             "finished_at": now,
             "outcome": _outcome(call, index),
             "status": last.status if last else None,
-            "answer": answer,
+            "answer": answer if item.delivery_id in settled else None,
         }
 
 
@@ -282,5 +312,5 @@ _WORDS = {
     Unauthorized: "unauthorized",
     NeedsMending: "needs mending",
     Refused: "refused",
-    AnswerLost: "answer lost",
+    AnswerLost: ANSWER_LOST,
 }

@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 
 from app.models import Attempt, Delivery, Destination
 from app.providers import exchanges
-from app.services import claims, deliver, holds, replay
+from app.services import holds, replay, shared_clock
 from app.services.erase_shop import erase_shop
 from app.services.holds import LEASE, SETTLING
 from app.services.settle import ASKS, HORIZON, backoff
@@ -49,6 +49,29 @@ def kill(rig: Rig) -> None:
             .where(Delivery.leased_until.is_not(None))
             .values(leased_until=datetime.now(UTC) - timedelta(seconds=1))
         )
+
+
+def step(monkeypatch: pytest.MonkeyPatch, **ahead: float) -> None:
+    """Set the clock that workers share, for every process at once."""
+    monkeypatch.setattr(shared_clock, "clock", lambda session: datetime.now(UTC) + timedelta(**ahead))
+
+
+def run_on(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Let this process's own clock run."""
+    monotonic = time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: monotonic() + seconds)
+
+
+def settled(rig: Rig) -> None:
+    until = time.monotonic() + 60
+    while not rig.deliverer.settle():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def end_lease(rig: Rig) -> None:
+    with rig.db.write() as session:
+        session.execute(update(Delivery).values(leased_until=datetime.now(UTC) - timedelta(seconds=1)))
 
 
 def own_mapping(rig: Rig, shop: int, text: str) -> None:
@@ -238,10 +261,7 @@ def test_a_provider_has_time_to_finish_before_it_is_asked_what_became_of_a_lost_
     rig.account()
     before = datetime.now(UTC)
     rig.deliverer.work()
-    until = time.monotonic() + 60
-    while not rig.deliverer.settle():
-        assert time.monotonic() < until
-        time.sleep(0.01)
+    settled(rig)
     with rig.db.read() as session:
         due_at = session.scalars(select(Delivery.due_at)).one()
     assert seconds <= (due_at - before).total_seconds() <= seconds + 15
@@ -305,8 +325,7 @@ def test_a_clock_that_is_stepped_during_a_call_makes_nobody_send_or_ask_again(
     rig.account()
     rig.deliverer.work()
     assert len(rig.deliverer._under_way) == 1
-    for each in (claims, deliver):
-        monkeypatch.setattr(each, "clock", lambda session: datetime.now(UTC) + timedelta(minutes=13))
+    step(monkeypatch, minutes=13)
     until = time.monotonic() + 30
     while not rig.deliverer.caller.idle():
         rig.deliverer.work()
@@ -329,9 +348,138 @@ def test_a_call_that_never_comes_back_is_its_workers_own_for_no_longer_than_a_le
     with rig.db.write() as session:
         session.execute(update(Delivery).values(leased_until=datetime.now(UTC) - timedelta(seconds=1)))
     assert rig.deliverer.work() == 0
-    elapsed, monotonic = LEASE.total_seconds(), time.monotonic
-    monkeypatch.setattr(time, "monotonic", lambda: monotonic() + elapsed)
+    run_on(monkeypatch, LEASE.total_seconds())
     assert rig.deliverer.work() == 1
+
+
+def test_a_clock_that_is_stepped_after_an_answer_was_lost_makes_nobody_ask_sooner(
+    rig: Rig, shop: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.deliverer.close()
+    rig.deliverer = rig.new_deliverer(factor=1.0)
+    rig.switch_on(shop, "sprii")
+    faults(rig, "sprii", {"kind": "drop_after", "times": 1})
+    order(rig, shop, 1)
+    rig.account()
+    rig.deliverer.work()
+    settled(rig)
+    run_on(monkeypatch, SETTLING.total_seconds())  # so that it is not for its beginning that it waits
+    order(rig, shop, 2, sprii="5934-15")
+    rig.account()
+    step(monkeypatch, minutes=13)
+    assert rig.deliverer.work() == 1  # of the other order, at once
+    settled(rig)
+    asked = [each for each in attempts(rig) if each[0] == "ask"]
+    assert (asked, sprii_reports(rig)) == ([], {"1": 1, "2": 1})
+    with rig.db.read() as session:
+        due_at = session.scalars(select(Delivery.due_at).where(Delivery.doubt)).one()
+    wait = due_at - datetime.now(UTC) - timedelta(minutes=13)
+    assert SETTLING - timedelta(seconds=5) < wait <= SETTLING
+    step(monkeypatch, minutes=13, seconds=20)
+    run_on(monkeypatch, 20)
+    assert rig.deliverer.work() == 1
+    settled(rig)
+    assert [each for each in attempts(rig) if each[0] == "ask"] == [("ask", "applied", 200)]
+    assert sprii_reports(rig) == {"1": 1, "2": 1}
+
+
+def test_whoever_begins_asks_nobody_at_once(rig: Rig, shop: int) -> None:
+    """A clock may have been stepped while no worker looked."""
+    rig.switch_on(shop, "sprii")
+    order(rig, shop)
+    rig.account()
+    with rig.db.write() as session:
+        session.execute(update(Delivery).values(doubt=True, attempts=1))
+    rig.deliverer.close()
+    rig.deliverer = rig.new_deliverer(factor=1.0)
+    assert rig.deliverer.work() == 0
+    with rig.db.read() as session:
+        wait = session.scalars(select(Delivery.due_at)).one() - datetime.now(UTC)
+    assert SETTLING - timedelta(seconds=5) < wait <= SETTLING
+
+
+@pytest.mark.parametrize("provider", ["sprii", "seeka"])
+def test_a_clock_that_is_stepped_ends_nothing_that_another_worker_has_under_way(
+    rig: Rig, shop: int, monkeypatch: pytest.MonkeyPatch, provider: str
+) -> None:
+    rig.switch_on(shop, provider)
+    other = rig.new_deliverer(factor=1.0)
+    assert other.work() == 0  # it has seen what the time was
+    faults(rig, provider, {"kind": "delay", "seconds": 0.5, "times": 1})
+    order(rig, shop)
+    rig.account()
+    rig.deliverer.work()
+    step(monkeypatch, minutes=13)
+    until = time.monotonic() + 30
+    while not rig.deliverer.settle():
+        assert other.work() == 0
+        assert time.monotonic() < until
+    other.close()
+    assert [(purpose, outcome) for purpose, outcome, _ in attempts(rig)] == [("send", "accepted")]
+    assert [each["state"] for each in rig.deliveries()] == ["delivered"]
+
+
+def test_after_a_step_what_is_left_of_a_dead_worker_is_taken_up_a_lease_later(
+    rig: Rig, shop: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.switch_on(shop, "seeka")
+    other = rig.new_deliverer(factor=1.0)
+    assert other.work() == 0
+    order(rig, shop)
+    rig.account()
+    monkeypatch.setattr(rig.deliverer.caller, "start", lambda calls: None)
+    rig.deliverer.work()
+    step(monkeypatch, minutes=13)
+    assert other.work() == 0
+    run_on(monkeypatch, LEASE.total_seconds() - 10)
+    assert other.work() == 0
+    run_on(monkeypatch, 10)
+    assert other.work() == 1
+    other.close()
+
+
+@pytest.mark.parametrize(
+    ("fault", "state", "tried"),
+    [
+        ({"kind": "delay", "seconds": 0.5}, "delivered", ("send", "accepted", 200)),
+        ({"kind": "503"}, "retrying", ("send", "unavailable", 503)),
+        ({"kind": "400"}, "dead", ("send", "refused", 400)),
+    ],
+)
+def test_an_answer_that_comes_after_somebody_ended_its_lease_counts_while_nobody_went_on(
+    rig: Rig, shop: int, fault: dict[str, Any], state: str, tried: tuple[str, str, int]
+) -> None:
+    rig.switch_on(shop, "sprii")
+    faults(rig, "sprii", {**fault, "times": 1})
+    order(rig, shop)
+    rig.account()
+    rig.deliverer.work()
+    end_lease(rig)
+    other = rig.new_deliverer(factor=1.0)
+    assert other.work() == 0
+    with rig.db.read() as session:
+        ended = session.scalars(select(Delivery)).one()
+        assert (ended.leased_until, ended.doubt) == (None, True)
+    assert attempts(rig) == [("send", "answer lost", None)]
+    settled(rig)
+    assert attempts(rig) == [tried]
+    with rig.db.read() as session:
+        assert session.execute(select(Delivery.state, Delivery.doubt)).all() == [(state, False)]
+    other.close()
+
+
+def test_an_answer_is_not_taken_for_that_of_another_call_with_the_same_number(rig: Rig, shop: int) -> None:
+    """SQLite gives the numbers of erased deliveries out again."""
+    rig.switch_on(shop, "sprii")
+    order(rig, shop)
+    rig.account()
+    rig.deliverer.work()
+    with rig.db.write() as session:
+        session.execute(update(Delivery).values(leased_until=datetime.now(UTC) + timedelta(seconds=40)))
+        session.execute(update(Attempt).values(started_at=datetime.now(UTC) - timedelta(seconds=10)))
+    settled(rig)
+    assert attempts(rig) == [("send", None, None)]
+    assert [each["state"] for each in rig.deliveries()] == ["pending"]
 
 
 @pytest.mark.parametrize("provider", ["gameball", "seeka", "spotler", "esputnik"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import time
 import zlib
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -617,6 +618,25 @@ def test_what_a_dead_worker_had_under_way_keeps_its_place(rig: Rig, shop: int) -
     with rig.db.read() as session:
         [left] = session.scalars(select(Delivery))
         assert (left.state, left.reason, left.leased_until, left.once_key is None) == ("skipped", "erased", None, False)
+
+
+def test_what_a_provider_says_of_an_erased_person_is_not_kept(rig: Rig, shop: int) -> None:
+    """Where a clock was stepped, erasing does not wait for a call under way: what it brings must not come back."""
+    rig.switch_on(shop, "gameball")
+    rig.simulators.app.set_faults("gameball", [{"kind": "delay", "seconds": 0.5, "times": 1}])
+    order(rig, shop, marked(1))
+    rig.account()
+    rig.deliverer.work()
+    lease(rig, -1)
+    forget(rig, shop)
+    with rig.db.read() as session:
+        assert session.execute(select(Attempt.outcome, Attempt.answer)).all() == [("answer lost", None)]
+    while not rig.deliverer.settle():
+        time.sleep(0.01)
+    with rig.db.read() as session:
+        assert session.execute(select(Attempt.outcome, Attempt.answer)).all() == [("accepted", None)]
+        assert session.execute(select(Delivery.state, Delivery.reason)).all() == [("skipped", "erased")]
+    assert left(rig) == []
 
 
 def test_a_body_that_no_shop_could_be_found_for_is_cleaned_as_well(rig: Rig) -> None:
