@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from app.db import Database, lies_in_the_data
 from app.models import Event, EventState, Shop, Webhook, WebhookState
+from app.one_of import one_of
 from app.services import observe, page, traces
 from app.services.books import Books
 from app.services.observe import Read
@@ -179,7 +180,7 @@ _W = cast(Table, Webhook.__table__)
 _CLAIM = (
     update(_W)
     .where(
-        _W.c.id.in_(bindparam("ids", expanding=True)),
+        one_of(_W.c.id, "ids"),
         _W.c.state == literal_column(f"'{WebhookState.PENDING}'"),
     )
     .values(state=bindparam("now"))

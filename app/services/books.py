@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from app.metrics import EVENTS
 from app.models import Event, EventState, Ledger, Shop
+from app.one_of import one_of
 from app.services import finding
 from app.services.ledger import Change
 from app.services.many import Many
@@ -221,6 +222,4 @@ _UPDATE_LEDGER = Many(
 _INSERT_LEDGER = Many(insert(_L))
 #: One row after the other: their numbers follow the order of an order's life.
 _INSERT_EVENTS = Many(insert(_E))
-_NUMBERS = select(_E.c.id, _E.c.shop_id, _E.c.dedup_key).where(
-    _E.c.webhook_id.in_(bindparam("webhooks", expanding=True))
-)
+_NUMBERS = select(_E.c.id, _E.c.shop_id, _E.c.dedup_key).where(one_of(_E.c.webhook_id, "webhooks"))

@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 
 from app.models import Destination, Mode
 from app.models.delivery import CLAIMABLE, OPEN, among
+from app.one_of import one_of
 from app.providers.base import Provider
 from app.providers.registry import PROVIDERS
 from app.services import gates, rows
@@ -262,14 +263,13 @@ def _end(connection: Connection, found: Sequence[Row], ask_at: datetime) -> None
 # Made once: what is asked for every claim costs several times as much to write as to carry out.
 _D, _A, _T = DELIVERIES.c, ATTEMPTS.c, cast(Table, Destination.__table__)
 _NOW: BindParameter[datetime] = bindparam("now")
-_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 _FREE = or_(_D.leased_until.is_(None), _D.leased_until < _NOW)  # nobody is at it, or whoever was has died
 _WAITING = and_(_D.destination_id == _T.c.id, among(_D.state, CLAIMABLE), _D.due_at <= _NOW)
 _MAY_SEND = and_(_T.c.mode != Mode.OFF, _T.c.held.is_(None))
 _DUE = select(_T.c.id, _T.c.shop_id, _T.c.provider).where(_MAY_SEND, select(_D.id).where(_WAITING, _FREE).exists())
 _DESTINATIONS = (
     select(*[_T.c[name] for name in On._fields])
-    .where(_T.c.id.in_(_IDS), _MAY_SEND)
+    .where(one_of(_T.c.id, "ids"), _MAY_SEND)
     .with_for_update(skip_locked=True, key_share=True)
 )
 #: Calls under way, by destination, of all workers together.
@@ -279,11 +279,11 @@ _CALLING = (
     .group_by(_D.destination_id)
 )
 _LEASED = select(_D.id, _D.destination_id, _D.call_id, _D.provider_lane, _D.leased_until).where(
-    _D.destination_id.in_(_IDS), _D.leased_until.is_not(None)
+    one_of(_D.destination_id, "ids"), _D.leased_until.is_not(None)
 )
 _ANY = rows.free(_D.leased_until.is_not(None))
-_OVER = rows.free(_D.destination_id.in_(_IDS), _D.leased_until < _NOW)
-_UNFINISHED = select(_A.id, _A.delivery_id, _A.purpose).where(_A.delivery_id.in_(_IDS), _A.outcome.is_(None))
+_OVER = rows.free(one_of(_D.destination_id, "ids"), _D.leased_until < _NOW)
+_UNFINISHED = select(_A.id, _A.delivery_id, _A.purpose).where(one_of(_A.delivery_id, "ids"), _A.outcome.is_(None))
 _LOST = update(ATTEMPTS).where(_A.id == bindparam("attempt")).values(outcome=ANSWER_LOST, answer=bindparam("said"))
 
 _EARLIER = DELIVERIES.alias()
@@ -311,5 +311,5 @@ _FIRST = (
 _NEXT = select(
     _T.c.id,
     select(func.aggregate_strings(cast_to_text(_FIRST.c.id, Text), ",")).scalar_subquery().label("deliveries"),
-).where(_T.c.id.in_(_IDS))
-_ROWS = rows.free(_D.id.in_(_IDS), among(_D.state, CLAIMABLE), _D.leased_until.is_(None))
+).where(one_of(_T.c.id, "ids"))
+_ROWS = rows.free(one_of(_D.id, "ids"), among(_D.state, CLAIMABLE), _D.leased_until.is_(None))

@@ -14,6 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from app.models import Gate
+from app.one_of import one_of
 from app.providers.registry import PROVIDERS
 
 Calls = dict[str, list[list[int]]]  #: see `app.models.Gate`
@@ -73,7 +74,7 @@ def _free(connection: Connection, keys: Iterable[str]) -> dict[str, Calls]:
 
 
 _GATES = cast(Table, Gate.__table__)
-_WITHIN = _GATES.c.key.in_(bindparam("keys", expanding=True))
+_WITHIN = one_of(_GATES.c.key, "keys")
 _LOCKING = select(Gate).where(Gate.key == bindparam("key")).with_for_update().execution_options(populate_existing=True)
 _FREE = select(_GATES.c.key, _GATES.c.calls).where(_WITHIN).with_for_update(skip_locked=True)
 _KNOWN = select(_GATES.c.key).where(_WITHIN)

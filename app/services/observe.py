@@ -12,6 +12,7 @@ from sqlalchemy import Integer, Select, Table, bindparam, func, literal_column, 
 from sqlalchemy.orm import Session
 
 from app.models import Shop, Webhook, WebhookState
+from app.one_of import one_of
 from app.services.packing import decompress
 from app.services.said import mark
 from connectors.base import Names
@@ -122,4 +123,4 @@ _COLUMNS = [_W[name] for name in Stored.__dataclass_fields__]
 _FIRST = select(*_COLUMNS).where(_PENDING).order_by(_W.id).limit(bindparam("most", type_=Integer))
 _NEXT = _FIRST.where(_W.shop_id == bindparam("shop"))
 _NAMELESS = _FIRST.where(_W.shop_id.is_(None))
-_SHOPS = select(Shop).where(Shop.id.in_(bindparam("ids", expanding=True)))
+_SHOPS = select(Shop).where(one_of(Shop.id, "ids"))

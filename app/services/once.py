@@ -11,10 +11,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, cast
 
-from sqlalchemy import Table, and_, bindparam, literal_column, select
+from sqlalchemy import Table, and_, literal_column, select
 from sqlalchemy.orm import Session
 
 from app.models import Event, EventState, Ledger, Shop
+from app.one_of import one_of
 from app.providers.registry import PROVIDERS
 from app.services import owed
 from app.services.packing import unpack
@@ -96,7 +97,7 @@ def _sends(target: Target, owing: owed.Row, told: owed.Told) -> bool:
 _D, _A, _E = DELIVERIES.c, ATTEMPTS.c, cast(Table, Event.__table__).c
 _LEDGERS = cast(Table, Ledger.__table__)
 _L = _LEDGERS.c
-_GIVEN = _D.id.in_(bindparam("ids", expanding=True))
+_GIVEN = one_of(_D.id, "ids")
 #: With the ledgers of their orders, which whoever writes events of these has locked.
 _KNOWN = (
     select(_D.id)
@@ -113,7 +114,7 @@ _KNOWN = (
     .where(_GIVEN)
 )
 _FREE = _KNOWN.with_for_update(of=_LEDGERS, skip_locked=True)
-_TAKEN = select(_A.delivery_id).where(_A.delivery_id.in_(bindparam("ids", expanding=True)), TAKEN)
+_TAKEN = select(_A.delivery_id).where(one_of(_A.delivery_id, "ids"), TAKEN)
 _FIRST = cast(Table, Event.__table__).alias()
 _OTHER = DELIVERIES.alias()
 #: Events that came after those of the deliveries, and owe their action nothing so far.

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import Table, bindparam, or_, select
+from sqlalchemy import Table, or_, select
 from sqlalchemy.orm import Session
 
 from app.models import Gate
+from app.one_of import one_of
 from app.providers.answers import retry_after
 from app.providers.base import Outcome
 from app.providers.errors import AnswerLost, Unavailable
@@ -74,7 +75,7 @@ def note(session: Session, calls: Sequence[Call], now: datetime, scale: float) -
 
 _G = cast(Table, Gate.__table__).c
 _TROUBLED = select(_G.key, _G.failures, _G.paused_until).where(or_(_G.failures > 0, _G.paused_until.is_not(None)))
-_TROUBLED_AT = _TROUBLED.where(_G.key.in_(bindparam("keys", expanding=True)))
+_TROUBLED_AT = _TROUBLED.where(one_of(_G.key, "keys"))
 
 
 def _count(gate: Gate, call: Call, now: datetime, scale: float) -> None:

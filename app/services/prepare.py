@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import BindParameter, Table, and_, bindparam, literal_column, select
+from sqlalchemy import Table, and_, bindparam, literal_column, select
 from sqlalchemy.orm import Session
 
 from app.models import Delivery, DeliveryState, Event, Ledger, Mode, Shop
 from app.models.delivery import OPEN, among
+from app.one_of import one_of
 from app.providers.base import Action, Payload
 from app.providers.errors import NeedsMending
 from app.providers.registry import PROVIDERS
@@ -250,10 +251,9 @@ def _as_last(sources: Sources, row: Row, fingerprint: list[Any]) -> bool:
 
 # Made once, of tables: they cost a tenth of what they cost if made of objects each time.
 _D, _A, _E = DELIVERIES.c, ATTEMPTS.c, cast(Table, Event.__table__).c
-_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
-_EVENTS = select(_E.id, _E.kind, _E.subject, _E.occurred_at, _E.received_at, _E.facts).where(_E.id.in_(_IDS))
+_EVENTS = select(_E.id, _E.kind, _E.subject, _E.occurred_at, _E.received_at, _E.facts).where(one_of(_E.id, "ids"))
 _S = cast(Table, Shop.__table__).c
-_SHOPS = select(_S.id, _S.platform, _S.domain, _S.settings).where(_S.id.in_(_IDS))
+_SHOPS = select(_S.id, _S.platform, _S.domain, _S.settings).where(one_of(_S.id, "ids"))
 _SURE = (DeliveryState.DELIVERED, DeliveryState.UNKNOWN)
 _O = DELIVERIES.alias()
 _OTHERS = (
@@ -270,7 +270,7 @@ _OTHERS = (
             among(_O.c.state, (*OPEN, *_SURE)),
         ),
     )
-    .where(_D.id.in_(_IDS))
+    .where(one_of(_D.id, "ids"))
 )
 _ALIKE = (
     _D.destination_id == bindparam("destination"),

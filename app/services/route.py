@@ -11,11 +11,12 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
-from sqlalchemy import Table, Update, bindparam, case, delete, literal_column, select, update
+from sqlalchemy import Table, Update, case, delete, literal_column, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from app.models import Delivery, DeliveryState, Destination, Event, EventState, MappingVersion, Mode, Shop
+from app.one_of import one_of
 from app.providers.base import Provider
 from app.providers.registry import PROVIDERS
 from app.services import owed
@@ -249,7 +250,7 @@ LOCKED = select(Destination).with_for_update(key_share=True).execution_options(p
 _D = cast(Table, Destination.__table__).c
 _SWITCHED_ON = (
     select(*[_D[name] for name in On._fields])
-    .where(_D.shop_id.in_(bindparam("shops", expanding=True)), _D.mode != literal_column(f"'{Mode.OFF}'"))
+    .where(one_of(_D.shop_id, "shops"), _D.mode != literal_column(f"'{Mode.OFF}'"))
     .order_by(_D.id)
 )
 

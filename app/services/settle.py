@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from app import metrics
 from app.models import Attempt, Delivery, DeliveryState, Destination
 from app.models.delivery import OPEN
+from app.one_of import one_of
 from app.providers.base import Accepted, Outcome
 from app.providers.errors import AnswerLost, DeliveryError, NeedsMending, Refused, Unauthorized, Unavailable
 from app.providers.http import describe
@@ -241,17 +242,17 @@ def _revive(connection: Connection, revivals: Sequence[dict[str, Any]]) -> None:
         _REVIVE.execute(connection, revivals)
 
 
-_CALLED = rows.awaited(DELIVERIES.c.id.in_(bindparam("ids", expanding=True)))
+_CALLED = rows.awaited(one_of(DELIVERIES.c.id, "ids"))
 _LATEST = (
     select(ATTEMPTS.c.delivery_id, ATTEMPTS.c.number, ATTEMPTS.c.started_at)
-    .where(ATTEMPTS.c.delivery_id.in_(bindparam("ids", expanding=True)))
+    .where(one_of(ATTEMPTS.c.delivery_id, "ids"))
     .order_by(ATTEMPTS.c.id)
 )
 #: What changes by what came of a call.
 _SETTLED = ("state", "reason", "leased_until", "due_at", "singly", "doubt", "effect", "delivered_at")
 _SAVED = (
     select(Destination.id, Destination.updated_at)
-    .where(Destination.id.in_(bindparam("ids", expanding=True)))
+    .where(one_of(Destination.id, "ids"))
     .order_by(Destination.id)
     .with_for_update(key_share=True)
 )
