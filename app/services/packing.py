@@ -1,14 +1,14 @@
 """JSON and bytes as they lie in the database: compressed in zlib's format, which any zlib opens.
 
-ISA-L writes it several times faster than zlib itself, in a request that somebody waits for.
+ISA-L and msgspec do it several times faster than zlib and Python's json; what they write is the same. msgspec reads whole
+numbers of any length as they are.
 """
 
 from __future__ import annotations
 
-import json
-import zlib
 from typing import Any
 
+import msgspec
 from isal import isal_zlib
 
 LEVEL = 1
@@ -20,12 +20,23 @@ def compress(data: bytes) -> bytes:
 
 def decompress(data: bytes) -> bytes:
     """Nothing of nothing: a body that retention removed is empty."""
-    return zlib.decompress(data) if data else b""
+    return isal_zlib.decompress(data) if data else b""
+
+
+def _plain(value: Any) -> Any:
+    """Of a kind of one's own, what every kind of text or number is."""
+    for kind in (str, int, float):
+        if isinstance(value, kind):
+            return kind(value)
+    raise TypeError(f"{type(value).__name__} is nothing that JSON has")
+
+
+_ENCODER = msgspec.json.Encoder(enc_hook=_plain)
 
 
 def pack(value: Any) -> bytes:
-    return compress(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
+    return compress(_ENCODER.encode(value))
 
 
 def unpack(data: bytes) -> Any:
-    return json.loads(decompress(data))
+    return msgspec.json.decode(decompress(data))
