@@ -27,7 +27,7 @@ from app.services.shared_clock import SharedClock
 log = logging.getLogger(__name__)
 
 CLAIMING = 0.05  #: seconds that the claims of one transaction may take, for on SQLite no webhook is stored meanwhile
-DESTINATIONS = 64  #: in one transaction
+DESTINATIONS = (8, 64)  #: looked at in one transaction; between these, as many as it has time to claim for
 ROWS = (32, 256)  #: deliveries looked at in one transaction; between these, as many as are done in that time
 SETTLED_AT_ONCE = 200  #: deliveries, for the same reason; more only where one call has more
 RESTING = 5.0  #: seconds for a destination whose claim failed, so that it costs the others little
@@ -52,6 +52,7 @@ class Deliverer:
         self._clock = SharedClock(scale)
         self._settler = Settler(scale)
         self._at_once = ROWS[0]
+        self._together = DESTINATIONS[1]
         self._resting: dict[int, float] = {}  #: destinations to leave alone, until when by time.monotonic()
         self.caller = caller
         self._under_way: dict[int, float] = {}  #: deliveries that are neither settled nor lost, by their claims' moment
@@ -65,7 +66,7 @@ class Deliverer:
         self._resting = {each: until for each, until in self._resting.items() if until > now}
         due: Sequence[int] = [each for each in found if each not in self._resting]
         while due and (room := self.caller.room()):
-            most = min(room, DESTINATIONS)
+            most = min(room, self._together)
             came, left = self._claim_some(due[:most])
             moved += came
             due = [*left, *due[most:]]
@@ -131,6 +132,7 @@ class Deliverer:
             self._under_way |= {item.delivery_id: call.claimed_at for call in calls for item in call.items}
             self.caller.start(calls)
         self._pace(time.monotonic() - began)
+        self._gather(len(some), len(found.left))
         return moved, found.left
 
     def begin_alone(self) -> None:
@@ -150,6 +152,13 @@ class Deliverer:
             self._at_once = max(self._at_once // 2, ROWS[0])
         elif seconds < CLAIMING / 2:
             self._at_once = min(self._at_once * 2, ROWS[1])
+
+    def _gather(self, together: int, left: int) -> None:
+        """Of so many destinations so many were in vain: look at fewer the next time, or at more."""
+        if left:
+            self._together = max(together - left + DESTINATIONS[0], DESTINATIONS[0])
+        else:
+            self._together = min(self._together * 2, DESTINATIONS[1])
 
     # settling
 
