@@ -1,7 +1,7 @@
 """``ingest``: signed webhooks of 10 KB, on disk before the 200.
 
-In alternation with two others: the plain handler of `bench.plain` on gunicorn, which promises the same, and a bare
-Flask route on our own server, which stores nothing.
+In alternation with others: the plain handler of `bench.plain` on gunicorn, which promises the same, on SQLite once with
+a write-ahead log as ours and once as SQLite comes, and a bare Flask route on our own server, which stores nothing.
 """
 
 from __future__ import annotations
@@ -48,14 +48,23 @@ def _run(settings: dict[str, str], worker: bool) -> Figures:
     with machine.opened(settings) as parts, parts.db.write() as session:
         configure.add_shop(session, "shopify", DOMAIN)
     make = "from bench import plain; plain.Base.metadata.create_all(plain.engine)"
-    # A file of its own where the database is a file: two servers would wait for one another.
-    own = {**settings, "DATABASE_URL": settings["DATABASE_URL"].replace("tillwire.db", "plain.db")}
-    subprocess.run([sys.executable, "-c", make], env=own, check=True)
+    # Files of their own where the database is a file: servers would wait for one another.
+    url = settings["DATABASE_URL"]
+    wal = {**settings, "DATABASE_URL": url.replace("tillwire.db", "plain.db"), "PLAIN_SQLITE": "wal"}
+    as_it_comes = {**settings, "DATABASE_URL": url.replace("tillwire.db", "as_it_comes.db")}
+    for own in (wal, as_it_comes):
+        subprocess.run([sys.executable, "-c", make], env=own, check=True)
     options = () if worker else ("--no-worker",)
     with ExitStack() as stack:
         ours = stack.enter_context(_served(lambda port: machine.tillwire(port, *options), settings))
-        plain = stack.enter_context(_served(machine.plain, own))
-        return _measure(ours, plain, stack.enter_context(_served(machine.bare, settings)))
+        servers = [
+            ours,
+            stack.enter_context(_served(machine.plain, wal)),
+            stack.enter_context(_served(machine.bare, settings)),
+        ]
+        if url.startswith("sqlite"):
+            servers.append(stack.enter_context(_served(machine.plain, as_it_comes)))
+        return _measure(*servers)
 
 
 @dataclass(frozen=True)
@@ -106,4 +115,14 @@ def _measure(*servers: Server) -> Figures:
         "p50_ms_at_half_load": half["p50_ms"],
         "p99_ms_at_half_load": half["p99_ms"],
         "failed": sum(each[0]["failed"] for each in rounds) + half["failed"],
+        **(_as_it_comes(middle, ratio) if len(servers) > 3 else {}),
+    }
+
+
+def _as_it_comes(middle: Callable[[str, int], float], ratio: Callable[[str, int, int], float]) -> Figures:
+    return {
+        "plain_handler_on_sqlite_as_it_comes_per_second": middle("per_second", 3),
+        "ratio_to_plain_handler_on_sqlite_as_it_comes": ratio("per_second", 0, 3),
+        "cpu_ratio_to_plain_handler_on_sqlite_as_it_comes": ratio("cpu_us", 3, 0),
+        "p99_ms_of_plain_handler_on_sqlite_as_it_comes": middle("p99_ms", 3),
     }
