@@ -54,6 +54,13 @@ def test_a_statement_stays_the_same_whatever_the_length(rig: Rig) -> None:
     assert len(sent) == 1
 
 
+def test_an_index_is_found_for_it_on_sqlite(tmp_path: Path) -> None:
+    with Rig(tmp_path) as rig, rig.db.engine.connect() as connection:
+        told = str(WANTED.compile(rig.db.engine))
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {told}", ("[1]",)).all()
+    assert any("SEARCH deliveries USING INTEGER PRIMARY KEY" in str(step) for step in plan), plan
+
+
 def test_it_goes_with_others_and_in_changes(rig: Rig) -> None:
     changed = update(DELIVERIES).where(one_of(DELIVERIES.c.id, "ids"), DELIVERIES.c.provider == "seeka", true())
     with rig.db.write() as session:

@@ -185,7 +185,7 @@ def send(
         Unauthorized: a credential cannot stand in a header.
     """
     url = _url(base_url, request, allow_private=allow_private)
-    body = None if request.json is None else _json(request.json)
+    body = None if request.json is None else as_sent(request.json)
     headers = _headers(provider, request, settings, body)
     timeout = (min(CONNECT, request.timeout), request.timeout)
     with exchange(seconds=request.timeout, allow_private=allow_private, fresh=fresh, remember=True) as current:
@@ -260,7 +260,12 @@ def _url(base_url: str, request: Request, *, allow_private: bool) -> str:
     return base_url.rstrip("/") + request.path + query
 
 
-def _json(value: Any) -> bytes:
+def as_sent(value: Any) -> bytes:
+    """A payload as it goes out.
+
+    Raises:
+        TypeError, ValueError: it holds what JSON does not have.
+    """
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode("utf-8", "replace")
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from app.models import Attempt, DeliveryState, Mode
 from app.providers.base import Payload
 from app.providers.errors import NeedsMending
+from app.providers.http import as_sent
 from app.providers.registry import PROVIDERS
 from app.services import owed, route, rows
 from app.services.calls import Call, Item
@@ -21,7 +22,7 @@ from app.services.claims import Claim, Claims
 from app.services.holds import LEASE, hold
 from app.services.many import Many
 from app.services.once import Places
-from app.services.packing import pack, unpack
+from app.services.packing import compress, unpack
 from app.services.prepare import ALREADY_SENT, Prepared, Sources, prepare
 from app.services.restored import LOST, MAYBE_SENT
 from app.services.route import On, Router, Target
@@ -206,7 +207,7 @@ def _attempt(
         "delivery_id": row.id,
         "number": row.attempts,
         "purpose": purpose,
-        "payload": pack(payload),
+        "payload": compress(as_sent(payload)),
         "started_at": now,
         "outcome": outcome,
     }

@@ -19,7 +19,7 @@ from sqlalchemy import BindParameter, Connection, Integer, Table, Text, and_, bi
 from sqlalchemy import cast as cast_to_text
 from sqlalchemy.orm import Session
 
-from app.models import Destination, Mode
+from app.models import Destination, Gate, Mode
 from app.models.delivery import CLAIMABLE, OPEN, among
 from app.one_of import one_of
 from app.providers.base import Provider
@@ -28,6 +28,7 @@ from app.services import gates, rows
 from app.services.budgets import Budgets, Spending
 from app.services.calls import Call
 from app.services.gates import Place
+from app.services.holds import LEASE
 from app.services.pauses import Pauses
 from app.services.route import On
 from app.services.rows import ANSWER_LOST, ATTEMPTS, DELIVERIES, Row
@@ -236,6 +237,16 @@ def end_leases(session: Session, shared: SharedClock) -> None:
     _end(connection, rows.read(connection, _ANY, {}), shared.now(session) + shared.settling)
 
 
+def begin_anew(session: Session, now: datetime) -> None:
+    """After the clock was set back: leases and waits that were given by the later one end as if given now.
+
+    How long they were meant to be is not known any more: leases have their full length, everything else is due.
+    """
+    connection = session.connection()
+    for statement in (_LEASED_ANEW, _DUE_ANEW, _PAUSED_ANEW):
+        connection.execute(statement, {"now": now, "lease": now + LEASE})
+
+
 def _repeatable(row: Row) -> bool:
     """Not what this version does not know: one such row must not keep a worker from beginning."""
     provider = PROVIDERS.get(row.provider)
@@ -262,6 +273,7 @@ def _end(connection: Connection, found: Sequence[Row], ask_at: datetime) -> None
 
 # Made once: what is asked for every claim costs several times as much to write as to carry out.
 _D, _A, _T = DELIVERIES.c, ATTEMPTS.c, cast(Table, Destination.__table__)
+_G = cast(Table, Gate.__table__)
 _NOW: BindParameter[datetime] = bindparam("now")
 _FREE = or_(_D.leased_until.is_(None), _D.leased_until < _NOW)  # nobody is at it, or whoever was has died
 _WAITING = and_(_D.destination_id == _T.c.id, among(_D.state, CLAIMABLE), _D.due_at <= _NOW)
@@ -285,6 +297,10 @@ _ANY = rows.free(_D.leased_until.is_not(None))
 _OVER = rows.free(one_of(_D.destination_id, "ids"), _D.leased_until < _NOW)
 _UNFINISHED = select(_A.id, _A.delivery_id, _A.purpose).where(one_of(_A.delivery_id, "ids"), _A.outcome.is_(None))
 _LOST = update(ATTEMPTS).where(_A.id == bindparam("attempt")).values(outcome=ANSWER_LOST, answer=bindparam("said"))
+
+_LEASED_ANEW = update(DELIVERIES).where(_D.leased_until > bindparam("lease")).values(leased_until=bindparam("lease"))
+_DUE_ANEW = update(DELIVERIES).where(among(_D.state, CLAIMABLE), _D.due_at > _NOW).values(due_at=_NOW)
+_PAUSED_ANEW = update(_G).where(_G.c.paused_until > _NOW).values(paused_until=None)
 
 _EARLIER = DELIVERIES.alias()
 _BLOCKED = select(_EARLIER.c.id).where(

@@ -27,7 +27,7 @@ from app.services.shared_clock import SharedClock
 log = logging.getLogger(__name__)
 
 CLAIMING = 0.05  #: seconds that the claims of one transaction may take, for on SQLite no webhook is stored meanwhile
-DESTINATIONS = (8, 64)  #: looked at in one transaction; between these, as many as it has time to claim for
+DESTINATIONS = (8, 64)  #: looked at in one transaction; between these, as many as it has room for
 ROWS = (32, 256)  #: deliveries looked at in one transaction; between these, as many as are done in that time
 SETTLED_AT_ONCE = 200  #: deliveries, for the same reason; more only where one call has more
 RESTING = 5.0  #: seconds for a destination whose claim failed, so that it costs the others little
@@ -60,19 +60,26 @@ class Deliverer:
     def work(self) -> int:
         """Settle what came back, claim what is due, start its calls; return how many deliveries moved."""
         moved = self._settle_finished()
-        with self._db.read() as session:
-            found = claims.due(session, self._clock.now(session))
         now = time.monotonic()
         self._resting = {each: until for each, until in self._resting.items() if until > now}
-        due: Sequence[int] = [each for each in found if each not in self._resting]
+        due: Sequence[int] = [each for each in self._due() if each not in self._resting]
         while due and (room := self.caller.room()):
-            most = min(room, self._together)
-            came, left = self._claim_some(due[:most])
+            some = due[: min(room, self._together)]
+            came, left = self._claim_some(some)
+            self._gather(len(some), len(left))
             moved += came
-            due = [*left, *due[most:]]
+            due = [*left, *due[len(some) :]]
             if due:
                 moved += self._settle_finished()
         return moved
+
+    def _due(self) -> list[int]:
+        with self._db.read() as session:
+            found = claims.due(session, self._clock.now(session))
+        if not self._clock.set_back:
+            return found
+        self._begin_anew()
+        return self._due()
 
     def deliver(self, destination_id: int) -> int:
         """Claim what one destination may send now, and start the calls; return how many deliveries moved."""
@@ -132,13 +139,18 @@ class Deliverer:
             self._under_way |= {item.delivery_id: call.claimed_at for call in calls for item in call.items}
             self.caller.start(calls)
         self._pace(time.monotonic() - began)
-        self._gather(len(some), len(found.left))
         return moved, found.left
 
     def begin_alone(self) -> None:
         """Take up what a dead worker left; only for whoever knows that there is no other one alive."""
         with self._db.write() as session:
             claims.end_leases(session, self._clock)
+
+    def _begin_anew(self) -> None:
+        """What was to wait for so long waits no longer than that, by a clock that was set back."""
+        with self._db.write() as session:
+            claims.begin_anew(session, self._clock.now(session))
+        self._clock.set_back = False
 
     def _own(self) -> claims.Own:
         """By a clock that nobody sets: leases go by one that may be stepped while calls are under way."""
@@ -157,7 +169,7 @@ class Deliverer:
         """Of so many destinations so many were in vain: look at fewer the next time, or at more."""
         if left:
             self._together = max(together - left + DESTINATIONS[0], DESTINATIONS[0])
-        else:
+        elif together == self._together:
             self._together = min(self._together * 2, DESTINATIONS[1])
 
     # settling

@@ -63,7 +63,7 @@ def awaited(*where: Any) -> Select[Any]:
 
 def read(connection: Connection, wanted: Select[Any], values: Mapping[str, Any]) -> list[Row]:
     """The rows of a statement that `free` or `awaited` made."""
-    return [Row(*found) for found in connection.execute(wanted, values)]
+    return [Row(*found) for found in connection.execute(wanted, values).all()]
 
 
 def write(connection: Connection, rows: Sequence[Row], names: tuple[str, ...]) -> None:

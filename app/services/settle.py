@@ -70,8 +70,8 @@ class Settler:
 
     def settle(self, session: Session, calls: Sequence[Call], now: datetime) -> None:
         """Write the outcomes of ``calls`` in the caller's transaction."""
-        settled = _Settling(session, calls, now, self._scale).settle()
-        tries = [each for call in calls for each in _tries(call, now, settled)]
+        erased = _Settling(session, calls, now, self._scale).settle()
+        tries = [each for call in calls for each in _tries(call, now, erased)]
         _TRIED.execute(session.connection(), tries)
         traces.tried(session, calls, tries)
         pauses.note(session, calls, now, self._scale)  # last, for the sake of who waits for whom: see gates
@@ -90,7 +90,7 @@ class _Settling:
         self._reviving: list[dict[str, Any]] = []
 
     def settle(self) -> set[int]:
-        """Write them; return the deliveries whose outcomes counted."""
+        """Write them; return the deliveries that were erased meanwhile."""
         connection = self._session.connection()
         ids = [item.delivery_id for call in self._calls for item in call.items]
         found = {row.id: row for row in rows.read(connection, _CALLED, {"ids": ids})}
@@ -98,28 +98,35 @@ class _Settling:
         settled = []
         for call in self._calls:
             for index, item in enumerate(call.items):
-                row = found.get(item.delivery_id)
-                if row is None or row.attempts != item.attempts:
+                row, outcome = found.get(item.delivery_id), call.outcomes[index] if call.outcomes else None
+                if row is None or not (_is_lease_of(row, item) or self._counts(call, row, item, outcome, latest)):
                     continue  # erased meanwhile, or its lease ran out and another worker went on
-                if not _is_lease_of(row, item) and latest.get(row.id) != (item.attempts, item.started_at):
-                    continue
-                self._settle_one(call, row, item, call.outcomes[index] if call.outcomes else None)
+                self._settle_one(call, row, item, outcome)
                 settled.append(row)
         for destination_id, reason in sorted(self._holding.items()):
             hold(self._session, destination_id, reason, self._now)
         rows.write(connection, settled, _SETTLED)
         _revive(connection, self._reviving)
-        return {row.id for row in settled}
+        return {row.id for row in found.values() if row.state == DeliveryState.SKIPPED}
 
-    def _latest(self, found: Mapping[int, Row]) -> dict[int, tuple[int, datetime]]:
-        """The last attempts of what is open, and whose lease somebody ended while its call was under way.
+    def _latest(self, found: Mapping[int, Row]) -> dict[tuple[int, int], datetime]:
+        """When the last attempts of each number began, where somebody ended the lease while the call was under way."""
+        items = [(found.get(item.delivery_id), item) for call in self._calls for item in call.items]
+        ended = {row.id for row, item in items if row and row.state in _UNDECIDED and not _is_lease_of(row, item)}
+        rest = self._session.execute(_LATEST, {"ids": sorted(ended)}) if ended else ()
+        return {(row.delivery_id, row.number): row.started_at for row in rest}
 
-        Where nobody has sent or asked since, what came of the call is known all the same.
-        """
-        items = {item.delivery_id: item for call in self._calls for item in call.items}
-        ended = [row.id for row in found.values() if row.state in OPEN and not _is_lease_of(row, items[row.id])]
-        rest = self._session.execute(_LATEST, {"ids": ended}) if ended else ()
-        return {row.delivery_id: (row.number, row.started_at) for row in rest}
+    def _counts(
+        self, call: Call, row: Row, item: Item, outcome: Outcome | None, latest: Mapping[tuple[int, int], datetime]
+    ) -> bool:
+        """Whether an answer counts though the lease was ended: any while nobody went on, and always that it arrived."""
+        if row.state not in _UNDECIDED or item.attempts > row.attempts:
+            return False  # or it was begun anew by a person
+        if latest.get((row.id, item.attempts)) != item.started_at:
+            return False  # another one's, or of before it was begun anew
+        if isinstance(outcome, Accepted) or (outcome is None and call.verdict == "applied"):
+            return True
+        return row.state in OPEN and row.leased_until is None and row.attempts == item.attempts
 
     def _settle_one(self, call: Call, row: Row, item: Item, outcome: Outcome | None) -> None:
         row.leased_until = None
@@ -248,6 +255,8 @@ _LATEST = (
     .where(one_of(ATTEMPTS.c.delivery_id, "ids"))
     .order_by(ATTEMPTS.c.id)
 )
+#: What an answer may decide.
+_UNDECIDED = (*OPEN, DeliveryState.UNKNOWN)
 #: What changes by what came of a call.
 _SETTLED = ("state", "reason", "leased_until", "due_at", "singly", "doubt", "effect", "delivered_at")
 _SAVED = (
@@ -279,14 +288,11 @@ _TRIED = Many(
 
 
 def _is_lease_of(row: Row, item: Item) -> bool:
-    return row.leased_until == item.started_at + LEASE
+    return row.attempts == item.attempts and row.leased_until == item.started_at + LEASE
 
 
-def _tries(call: Call, now: datetime, settled: Collection[int]) -> Iterator[dict[str, Any]]:
-    """What is written of the attempts of a call, in the order of its items.
-
-    Of what was erased meanwhile, what the provider said is not to come back.
-    """
+def _tries(call: Call, now: datetime, erased: Collection[int]) -> Iterator[dict[str, Any]]:
+    """What is written of the attempts of a call, in the order of its items; of ``erased`` ones no words."""
     last = call.answers[-1] if call.answers else None
     answer = describe(last) if last else None
     for index, item in enumerate(call.items):
@@ -297,7 +303,7 @@ def _tries(call: Call, now: datetime, settled: Collection[int]) -> Iterator[dict
             "finished_at": now,
             "outcome": _outcome(call, index),
             "status": last.status if last else None,
-            "answer": answer if item.delivery_id in settled else None,
+            "answer": None if item.delivery_id in erased else answer,
         }
 
 

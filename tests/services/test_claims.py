@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ import pytest
 from sqlalchemy import func, select
 
 from app.models import Attempt, Delivery, Destination
-from app.services import deliver, replay
+from app.services import assemble, claims, deliver, replay
 from app.services.calls import Call
 from app.services.holds import LEASE
+from app.services.prepare import Prepared
 from app.services.route import On, Router, Target
 from tests.bodies import woocommerce_order
 from tests.rig import Rig
@@ -66,6 +68,45 @@ def test_a_burst_is_claimed_in_transactions_that_end_soon(rig: Rig, monkeypatch:
     assert rig.deliverer.work() == 2 * deliver.ROWS[0]
     assert list(begun(rig).values()) == [deliver.ROWS[0]] * 2
     assert sorted(len(call.items) for call in calls) == [12, 12, 20, 20]
+
+
+def test_what_could_not_go_out_is_not_begun(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bug of ours: found before a lease is given, nothing is lost and nobody has to be asked."""
+    shops(rig, 1, "sprii")
+    prepare = assemble.prepare
+
+    def with_a_decimal(*given: Any) -> Any:
+        prepared = prepare(*given)
+        assert isinstance(prepared, Prepared)
+        prepared.payload["orderTotal"] = Decimal("1.50")
+        return prepared
+
+    monkeypatch.setattr(assemble, "prepare", with_a_decimal)
+    assert rig.deliverer.work() == 0
+    with rig.db.read() as session:
+        assert session.scalar(select(func.count(Attempt.id))) == 0
+        [left] = session.scalars(select(Delivery))
+        assert (left.state, left.attempts, left.leased_until, left.doubt) == ("pending", 0, None, False)
+
+
+def test_no_more_destinations_are_looked_at_than_there_was_room_for(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    shops(rig, 20, "seeka", orders=8)
+    nothing_called(rig, monkeypatch)
+    looked_at: list[int] = []
+    enter = claims.enter
+
+    def seen(session: Any, ids: Any, *more: Any) -> Any:
+        looked_at.append(len(ids))
+        return enter(session, ids, *more)
+
+    monkeypatch.setattr(claims, "enter", seen)
+    monkeypatch.setattr(rig.deliverer, "_pace", lambda seconds: None)  # 32 rows in each transaction: four of them
+    assert rig.deliverer.work() == 160
+    assert looked_at == [20, 12, 12, 8, 4]
+    assert rig.deliverer._together == 12
+    for _ in range(4):
+        rig.deliverer._gather(rig.deliverer._together, 0)
+    assert rig.deliverer._together == deliver.DESTINATIONS[1]
 
 
 def test_no_more_is_claimed_than_there_are_threads(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from app.models import Attempt, Delivery, Destination
+from app.models import Attempt, Delivery, Destination, Gate
 from app.providers import exchanges
 from app.services import holds, replay, shared_clock
+from app.services.calls import Call
+from app.services.deliver import Deliverer
 from app.services.erase_shop import erase_shop
 from app.services.holds import LEASE, SETTLING
 from app.services.settle import ASKS, HORIZON, backoff
@@ -67,6 +69,18 @@ def settled(rig: Rig) -> None:
     while not rig.deliverer.settle():
         assert time.monotonic() < until
         time.sleep(0.01)
+
+
+def later(**ahead: float) -> datetime:
+    return datetime.now(UTC) + timedelta(**ahead)
+
+
+def old(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> Deliverer:
+    """Another clerk that has run for a while."""
+    found = rig.new_deliverer(factor=1.0)
+    assert found.work() == 0
+    run_on(monkeypatch, LEASE.total_seconds())
+    return found
 
 
 def end_lease(rig: Rig) -> None:
@@ -270,7 +284,7 @@ def test_a_provider_has_time_to_finish_before_it_is_asked_what_became_of_a_lost_
 @pytest.mark.parametrize("how", ["restarted", "run out"])
 @pytest.mark.parametrize(("scale", "asked_after"), [(1.0, SETTLING), (10.0, SETTLING / 10)])
 def test_whoever_comes_after_a_death_asks_when_the_provider_had_time_and_repeats_at_once(
-    rig: Rig, shop: int, scale: float, asked_after: timedelta, how: str
+    rig: Rig, shop: int, monkeypatch: pytest.MonkeyPatch, scale: float, asked_after: timedelta, how: str
 ) -> None:
     rig.switch_on(shop, "sprii", "seeka")
     order(rig, shop)
@@ -278,6 +292,9 @@ def test_whoever_comes_after_a_death_asks_when_the_provider_had_time_and_repeats
     rig.deliverer.work()
     rig.deliverer.caller.close()
     rig.deliverer = rig.new_deliverer(factor=scale)
+    if how == "run out":
+        rig.deliverer.work()
+        run_on(monkeypatch, LEASE.total_seconds())
     ahead = timedelta(hours=1) if how == "restarted" else -timedelta(seconds=1)  # whatever clock they were given by
     with rig.db.write() as session:
         session.execute(update(Delivery).values(leased_until=datetime.now(UTC) + ahead))
@@ -383,8 +400,8 @@ def test_a_clock_that_is_stepped_after_an_answer_was_lost_makes_nobody_ask_soone
     assert sprii_reports(rig) == {"1": 1, "2": 1}
 
 
-def test_whoever_begins_asks_nobody_at_once(rig: Rig, shop: int) -> None:
-    """A clock may have been stepped while no worker looked."""
+def test_whoever_begins_asks_nobody_at_once(rig: Rig, shop: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock may have been stepped before it looked, however long it waited for its turn."""
     rig.switch_on(shop, "sprii")
     order(rig, shop)
     rig.account()
@@ -392,19 +409,24 @@ def test_whoever_begins_asks_nobody_at_once(rig: Rig, shop: int) -> None:
         session.execute(update(Delivery).values(doubt=True, attempts=1))
     rig.deliverer.close()
     rig.deliverer = rig.new_deliverer(factor=1.0)
+    run_on(monkeypatch, 3600.0)
     assert rig.deliverer.work() == 0
     with rig.db.read() as session:
         wait = session.scalars(select(Delivery.due_at)).one() - datetime.now(UTC)
     assert SETTLING - timedelta(seconds=5) < wait <= SETTLING
 
 
+@pytest.mark.parametrize("seen", [True, False])
 @pytest.mark.parametrize("provider", ["sprii", "seeka"])
 def test_a_clock_that_is_stepped_ends_nothing_that_another_worker_has_under_way(
-    rig: Rig, shop: int, monkeypatch: pytest.MonkeyPatch, provider: str
+    rig: Rig, shop: int, monkeypatch: pytest.MonkeyPatch, provider: str, seen: bool
 ) -> None:
     rig.switch_on(shop, provider)
     other = rig.new_deliverer(factor=1.0)
-    assert other.work() == 0  # it has seen what the time was
+    if seen:
+        assert other.work() == 0  # it knows what the time was
+        run_on(monkeypatch, LEASE.total_seconds())
+        assert other.work() == 0
     faults(rig, provider, {"kind": "delay", "seconds": 0.5, "times": 1})
     order(rig, shop)
     rig.account()
@@ -424,6 +446,8 @@ def test_after_a_step_what_is_left_of_a_dead_worker_is_taken_up_a_lease_later(
 ) -> None:
     rig.switch_on(shop, "seeka")
     other = rig.new_deliverer(factor=1.0)
+    assert other.work() == 0
+    run_on(monkeypatch, LEASE.total_seconds())
     assert other.work() == 0
     order(rig, shop)
     rig.account()
@@ -447,15 +471,20 @@ def test_after_a_step_what_is_left_of_a_dead_worker_is_taken_up_a_lease_later(
     ],
 )
 def test_an_answer_that_comes_after_somebody_ended_its_lease_counts_while_nobody_went_on(
-    rig: Rig, shop: int, fault: dict[str, Any], state: str, tried: tuple[str, str, int]
+    rig: Rig,
+    shop: int,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: dict[str, Any],
+    state: str,
+    tried: tuple[str, str, int],
 ) -> None:
     rig.switch_on(shop, "sprii")
+    other = old(rig, monkeypatch)
     faults(rig, "sprii", {**fault, "times": 1})
     order(rig, shop)
     rig.account()
     rig.deliverer.work()
     end_lease(rig)
-    other = rig.new_deliverer(factor=1.0)
     assert other.work() == 0
     with rig.db.read() as session:
         ended = session.scalars(select(Delivery)).one()
@@ -466,6 +495,96 @@ def test_an_answer_that_comes_after_somebody_ended_its_lease_counts_while_nobody
     with rig.db.read() as session:
         assert session.execute(select(Delivery.state, Delivery.doubt)).all() == [(state, False)]
     other.close()
+
+
+def test_that_it_arrived_counts_even_while_somebody_asks(rig: Rig, shop: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig.switch_on(shop, "sprii")
+    other = old(rig, monkeypatch)
+    faults(rig, "sprii", {"kind": "delay", "seconds": 1.0, "times": 1})
+    order(rig, shop)
+    rig.account()
+    rig.deliverer.work()
+    end_lease(rig)
+    assert other.work() == 0
+    rig.make_due()
+    start = other.caller.start
+    asked: list[Call] = []
+    monkeypatch.setattr(other.caller, "start", asked.extend)
+    assert other.work() == 1
+    settled(rig)
+    assert [each["state"] for each in rig.deliveries()] == ["delivered"]
+    asked[0].verdict = "absent"  # as of a provider that reads late
+    other.caller._finished.put(asked[0])
+    monkeypatch.setattr(other.caller, "start", start)
+    assert other.work() == 1  # settled, and nothing sent again
+    assert other.work() == 0
+    other.close()
+    assert sprii_reports(rig) == {"1": 1}
+    assert [(purpose, outcome) for purpose, outcome, _ in attempts(rig)] == [("send", "accepted"), ("ask", "absent")]
+    assert [each["state"] for each in rig.deliveries()] == ["delivered"]
+
+
+def test_that_it_arrived_counts_even_after_nobody_could_be_asked(
+    rig: Rig, shop: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.switch_on(shop, "sprii")
+    other = old(rig, monkeypatch)
+    faults(rig, "sprii", {"kind": "delay", "seconds": 0.5, "times": 1})
+    order(rig, shop)
+    rig.account()
+    rig.deliverer.work()
+    with rig.db.write() as session:
+        session.execute(update(Delivery).values(state="unknown", leased_until=None, doubt=True, reason="sent"))
+    settled(rig)
+    other.close()
+    with rig.db.read() as session:
+        assert session.execute(select(Delivery.state, Delivery.doubt, Delivery.leased_until)).all() == [
+            ("delivered", False, None)
+        ]
+
+
+def test_an_answer_of_before_a_person_sent_it_again_settles_nothing(
+    rig: Rig, shop: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.switch_on(shop, "sprii")
+    faults(rig, "sprii", {"kind": "delay", "seconds": 0.5, "times": 1})
+    order(rig, shop)
+    rig.account()
+    rig.deliverer.work()
+    with rig.db.write() as session:
+        session.execute(update(Delivery).values(state="pending", leased_until=None, attempts=0, due_at=later(hours=1)))
+    settled(rig)
+    with rig.db.read() as session:
+        assert session.execute(select(Delivery.state, Delivery.attempts)).all() == [("pending", 0)]
+
+
+@pytest.mark.parametrize("hours", [1, 12])
+def test_a_clock_that_is_set_back_keeps_nothing_waiting(
+    rig: Rig, shop: int, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    rig.switch_on(shop, "seeka", "gameball")
+    order(rig, shop, 1)
+    rig.work()  # so that there are gates
+    step(monkeypatch, hours=hours)
+    assert rig.deliverer.work() == 0
+    order(rig, shop, 2, sprii="5934-15")
+    rig.account()
+    with rig.db.write() as session:  # as of a clock that was ahead: left by a dead worker, and paused
+        ahead = later(hours=hours)
+        new = Delivery.state == "pending"
+        session.execute(update(Delivery).where(new, Delivery.provider == "seeka").values(leased_until=ahead + LEASE))
+        session.execute(update(Delivery).where(new, Delivery.provider == "gameball").values(due_at=ahead + LEASE))
+        session.execute(update(Gate).values(paused_until=ahead + LEASE))
+    assert rig.deliverer.work() == 0
+    step(monkeypatch, hours=0)
+    moved = rig.deliverer.work()
+    with rig.db.read() as session:
+        leased = session.scalars(select(Delivery.leased_until).where(Delivery.provider == "seeka", new)).one()
+        assert set(session.scalars(select(Gate.paused_until))) == {None}
+    assert moved == 1
+    assert leased is not None
+    assert timedelta() < leased - datetime.now(UTC) <= LEASE
+    assert rig.deliverer._clock.set_back is False
 
 
 def test_an_answer_is_not_taken_for_that_of_another_call_with_the_same_number(rig: Rig, shop: int) -> None:
