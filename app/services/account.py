@@ -18,10 +18,10 @@ from sqlalchemy.orm import Session
 
 from app.db import Database, lies_in_the_data
 from app.models import Event, EventState, Shop, Webhook, WebhookState
-from app.one_of import one_of
 from app.services import observe, page, traces
 from app.services.books import Books
 from app.services.observe import Read
+from app.services.one_of import one_of
 from app.services.page import Page
 from app.services.route import Router
 from app.services.said import mark

@@ -18,11 +18,11 @@ from sqlalchemy.orm import Session
 
 from app.metrics import EVENTS
 from app.models import Event, EventState, Ledger, Shop
-from app.one_of import one_of
 from app.services import finding
 from app.services.ledger import Change
 from app.services.many import Many
 from app.services.observe import Read, Stored
+from app.services.one_of import one_of
 from app.services.owed import Told
 from app.services.packing import pack, unpack
 from app.services.route import Router

@@ -21,7 +21,6 @@ from sqlalchemy.orm import Session
 
 from app.models import Destination, Gate, Mode
 from app.models.delivery import CLAIMABLE, OPEN, among
-from app.one_of import one_of
 from app.providers.base import Provider
 from app.providers.registry import PROVIDERS
 from app.services import gates, rows
@@ -29,6 +28,7 @@ from app.services.budgets import Budgets, Spending
 from app.services.calls import Call
 from app.services.gates import Place
 from app.services.holds import LEASE
+from app.services.one_of import one_of
 from app.services.pauses import Pauses
 from app.services.route import On
 from app.services.rows import ANSWER_LOST, ATTEMPTS, DELIVERIES, Row

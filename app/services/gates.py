@@ -14,8 +14,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from app.models import Gate
-from app.one_of import one_of
 from app.providers.registry import PROVIDERS
+from app.services.one_of import one_of
 
 Calls = dict[str, list[list[int]]]  #: see `app.models.Gate`
 

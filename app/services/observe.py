@@ -12,7 +12,7 @@ from sqlalchemy import Integer, Select, Table, bindparam, func, literal_column, 
 from sqlalchemy.orm import Session
 
 from app.models import Shop, Webhook, WebhookState
-from app.one_of import one_of
+from app.services.one_of import one_of
 from app.services.packing import decompress
 from app.services.said import mark
 from connectors.base import Names

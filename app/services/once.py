@@ -15,9 +15,9 @@ from sqlalchemy import Table, and_, literal_column, select
 from sqlalchemy.orm import Session
 
 from app.models import Event, EventState, Ledger, Shop
-from app.one_of import one_of
 from app.providers.registry import PROVIDERS
 from app.services import owed
+from app.services.one_of import one_of
 from app.services.packing import unpack
 from app.services.prepare import erased, render
 from app.services.route import On, Target, complete_facts, rows_owed

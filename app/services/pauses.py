@@ -12,7 +12,6 @@ from sqlalchemy import Table, or_, select
 from sqlalchemy.orm import Session
 
 from app.models import Gate
-from app.one_of import one_of
 from app.providers.answers import retry_after
 from app.providers.base import Outcome
 from app.providers.errors import AnswerLost, Unavailable
@@ -20,6 +19,7 @@ from app.providers.registry import PROVIDERS
 from app.services import budgets, gates
 from app.services.calls import Call
 from app.services.gates import Place
+from app.services.one_of import one_of
 
 BREAK_AFTER = 5  #: failed calls in a row after which a destination pauses
 FIRST_BREAK = 2.0  #: seconds, doubled with each failure

@@ -13,12 +13,12 @@ from sqlalchemy.orm import Session
 
 from app.models import Delivery, DeliveryState, Event, Ledger, Mode, Shop
 from app.models.delivery import OPEN, among
-from app.one_of import one_of
 from app.providers.base import Action, Payload
 from app.providers.errors import NeedsMending
 from app.providers.registry import PROVIDERS
 from app.services import amounts
 from app.services.amounts import Reversed, reversal
+from app.services.one_of import one_of
 from app.services.packing import unpack
 from app.services.route import Target, complete_facts
 from app.services.rows import ATTEMPTS, DELIVERIES, Row

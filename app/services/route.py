@@ -16,11 +16,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from app.models import Delivery, DeliveryState, Destination, Event, EventState, MappingVersion, Mode, Shop
-from app.one_of import one_of
 from app.providers.base import Provider
 from app.providers.registry import PROVIDERS
 from app.services import owed
 from app.services.holds import hold
+from app.services.one_of import one_of
 from app.services.owed import BEFORE_START, Row, Told, too_old
 from app.services.packing import unpack
 from app.services.secrets import Locked, Vault

@@ -14,7 +14,6 @@ from sqlalchemy.orm import Session
 from app import metrics
 from app.models import Attempt, Delivery, DeliveryState, Destination
 from app.models.delivery import OPEN
-from app.one_of import one_of
 from app.providers.base import Accepted, Outcome
 from app.providers.errors import AnswerLost, DeliveryError, NeedsMending, Refused, Unauthorized, Unavailable
 from app.providers.http import describe
@@ -23,6 +22,7 @@ from app.services import pauses, rows, traces
 from app.services.calls import Call, Item
 from app.services.holds import LEASE, SETTLING, hold
 from app.services.many import Many
+from app.services.one_of import one_of
 from app.services.prepare import NOTHING_TO_REVERSE
 from app.services.rows import ANSWER_LOST, ATTEMPTS, DELIVERIES, Row
 from app.services.said import mark

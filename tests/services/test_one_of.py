@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import event, select, true, update
 
 from app.models import Gate
-from app.one_of import one_of
+from app.services.one_of import one_of
 from app.services.rows import DELIVERIES
 from tests.bodies import woocommerce_order
 from tests.rig import Rig
