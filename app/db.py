@@ -63,10 +63,6 @@ class Moment(TypeDecorator[datetime]):
         """On SQLite the text that SQLAlchemy would write, for a fifth of the time."""
         return _as_text if dialect.name == "sqlite" else super().bind_processor(dialect)
 
-    def result_processor(self, dialect: Dialect, coltype: Any) -> Callable[[Any], datetime | None] | None:
-        """On SQLite at once from that text."""
-        return _from_text if dialect.name == "sqlite" else super().result_processor(dialect, coltype)
-
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         if value is None:
             return None
@@ -86,10 +82,6 @@ def _as_text(value: datetime | None) -> str | None:
     if value.tzinfo is None:
         raise ValueError("a moment needs a time zone")
     return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
-
-
-def _from_text(value: str | None) -> datetime | None:
-    return None if value is None else datetime.fromisoformat(value + "+00:00")
 
 
 def clock(session: Session) -> datetime:
