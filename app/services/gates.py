@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple, cast
 
-from sqlalchemy import Connection, Table, bindparam, select, update
+from sqlalchemy import JSON, Connection, Table, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from app.models import Gate
 from app.providers.registry import PROVIDERS
+from app.services.many import Many
 from app.services.one_of import one_of
 
 Calls = dict[str, list[list[int]]]  #: see `app.models.Gate`
@@ -66,7 +67,7 @@ def enter_free(connection: Connection, places: Iterable[Place]) -> dict[Place, C
 def write(connection: Connection, calls: dict[Place, Calls]) -> None:
     """Write what gates that were entered count now."""
     if calls:
-        connection.execute(_COUNT, [{"gate": place.key, "calls": counted} for place, counted in calls.items()])
+        _COUNT.execute(connection, [{"gate": place.key, "calls": counted} for place, counted in calls.items()])
 
 
 def _free(connection: Connection, keys: Iterable[str]) -> dict[str, Calls]:
@@ -78,7 +79,11 @@ _WITHIN = one_of(_GATES.c.key, "keys")
 _LOCKING = select(Gate).where(Gate.key == bindparam("key")).with_for_update().execution_options(populate_existing=True)
 _FREE = select(_GATES.c.key, _GATES.c.calls).where(_WITHIN).with_for_update(skip_locked=True)
 _KNOWN = select(_GATES.c.key).where(_WITHIN)
-_COUNT = update(_GATES).where(_GATES.c.key == bindparam("gate")).values(calls=bindparam("calls"))
+_COUNT = Many(
+    update(_GATES)
+    .where(_GATES.c.key == bindparam("gate"))
+    .values(calls=bindparam("calls", type_=JSON(none_as_null=True)))
+)
 
 
 def _make(connection: Connection, places: Iterable[Place]) -> None:

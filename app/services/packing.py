@@ -34,8 +34,12 @@ def _plain(value: Any) -> Any:
 _ENCODER = msgspec.json.Encoder(enc_hook=_plain)
 
 
+def as_json(value: Any) -> bytes:
+    return _ENCODER.encode(value)
+
+
 def pack(value: Any) -> bytes:
-    return compress(_ENCODER.encode(value))
+    return compress(as_json(value))
 
 
 def unpack(data: bytes) -> Any:

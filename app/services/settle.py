@@ -274,7 +274,8 @@ _REVIVE = Many(
         DELIVERIES.c.state == DeliveryState.SKIPPED,
         DELIVERIES.c.reason == NOTHING_TO_REVERSE,
     )
-    .values(state=DeliveryState.PENDING, reason=None, due_at=bindparam("due_at"), since=bindparam("since"))
+    .values(state=DeliveryState.PENDING, reason=None, due_at=bindparam("due_at"), since=bindparam("since")),
+    singly=True,
 )
 _TRIED = Many(
     update(ATTEMPTS)
