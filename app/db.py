@@ -25,10 +25,8 @@ from sqlalchemy import (
     Integer,
     create_engine,
     event,
-    func,
     inspect,
     make_url,
-    select,
     text,
 )
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
@@ -45,6 +43,17 @@ _SERVER_KEEPALIVES = (
     "SELECT set_config('tcp_keepalives_idle', '15', false), set_config('tcp_keepalives_interval', '5', false),"
     " set_config('tcp_keepalives_count', '3', false)"
 )
+#: PostgreSQL takes disks for spinning ones, so it would rather read a year backwards than look up a few rows.
+_SETTINGS = ("random_page_cost = 1.1",)
+#: See `Database.of_clerks`. What they look for has an index, also what they join with rows that they bring along.
+_OF_CLERKS = (
+    "plan_cache_mode = force_generic_plan",
+    "enable_seqscan = off",
+    "enable_hashjoin = off",
+    "enable_mergejoin = off",
+    "jit = off",
+)
+PLANNED_FOR = 60  #: seconds that one of their connections, and with it its plans, is used
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _COMMON = 7460284  #: all workers hold it in common; one of before revision 0005, when there was one, for itself
 _LEADER = 7460286  #: whoever looks after the clock
@@ -88,7 +97,7 @@ def clock(session: Session) -> datetime:
     """Now, by the clock that all workers share: the database's, where they may be on several machines."""
     if session.get_bind().dialect.name == "sqlite":
         return datetime.now(UTC)
-    now: datetime = session.execute(select(func.clock_timestamp())).scalar_one()
+    now: datetime = session.connection().exec_driver_sql("SELECT clock_timestamp()").scalar_one()
     return now.astimezone(UTC)
 
 
@@ -190,16 +199,38 @@ def _unlock(connection: Connection) -> None:
 class Database:
     """An engine and its two ways in: `read` and `write`. Errors never show parameters: they hold bodies and people."""
 
-    def __init__(self, url: str) -> None:
-        self.engine = _engine(url)
+    def __init__(self, url: str, *, planned_once: bool = False) -> None:
+        """
+        Args:
+            planned_once: see `of_clerks`; for PostgreSQL.
+        """
+        self._url = url
+        self._of_clerks: Database | None = None
+        self.engine = self._reading = _engine(url, planned_once=planned_once)
+        if planned_once:
+            # A transaction of reading is rolled back, and with it the driver forgets what it has prepared.
+            self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self.sqlite = self.engine.dialect.name == "sqlite"
         #: The SQLite file; None for a server or a database in memory.
         self.file = self.engine.url.database if self.sqlite and self.engine.url.database != ":memory:" else None
         self._writing = Line()
 
+    def of_clerks(self) -> Database:
+        """The same database for whoever sends the same few statements all day, on connections of its own.
+
+        PostgreSQL would plan each anew, each time, which was a quarter of what it did. Pages must not have it: where
+        values decide which index is the better one, a plan for all values is not. A connection lasts for a minute, for
+        on tables that were nearly empty then one index is as good as another.
+        """
+        if self.sqlite:
+            return self
+        if self._of_clerks is None:
+            self._of_clerks = Database(self._url, planned_once=True)
+        return self._of_clerks
+
     @contextmanager
     def read(self) -> Iterator[Session]:
-        with Session(self.engine, expire_on_commit=False) as session:
+        with Session(self._reading, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
@@ -330,6 +361,8 @@ class Database:
             return found
 
     def close(self) -> None:
+        if self._of_clerks is not None:
+            self._of_clerks.close()
         self.engine.dispose()
 
 
@@ -338,14 +371,20 @@ def newest_revision() -> str:
     return max(path.name for path in (_MIGRATIONS / "versions").glob("[0-9]*.py")).partition("_")[0]
 
 
-def _engine(url: str) -> Engine:
+def _engine(url: str, *, planned_once: bool) -> Engine:
     if not url.startswith("sqlite"):
         chosen = make_url(url).query
         alive = {name: value for name, value in _KEEPALIVES.items() if name not in chosen}
         engine = create_engine(
-            url, connect_args=alive, pool_pre_ping=True, pool_size=10, max_overflow=20, hide_parameters=True
+            url,
+            connect_args=alive,
+            pool_pre_ping=True,
+            pool_recycle=PLANNED_FOR if planned_once else -1,
+            pool_size=10,
+            max_overflow=20,
+            hide_parameters=True,
         )
-        event.listen(engine, "connect", _prepare_postgresql)
+        event.listen(engine, "connect", _prepare_postgresql((*_SETTINGS, *_OF_CLERKS) if planned_once else _SETTINGS))
         return engine
     arguments = {"timeout": 30, "check_same_thread": False}
     engine = create_engine(url, connect_args=arguments, pool_size=10, max_overflow=50, hide_parameters=True)
@@ -353,10 +392,13 @@ def _engine(url: str) -> Engine:
     return engine
 
 
-def _prepare_postgresql(connection: Any, _record: Any) -> None:
-    # PostgreSQL takes disks for spinning ones, so it would rather read a year backwards than look up a few rows.
-    connection.execute("SET random_page_cost = 1.1").close()
-    connection.commit()  # a setting of a transaction that is rolled back would go with it
+def _prepare_postgresql(settings: Sequence[str]) -> Callable[[Any, Any], None]:
+    def prepare(connection: Any, _record: Any) -> None:
+        for setting in settings:
+            connection.execute(f"SET {setting}").close()
+        connection.commit()  # settings of a transaction that is rolled back would go with it
+
+    return prepare
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

@@ -118,9 +118,12 @@ def create_hints(config: Config) -> Hints | None:
 def create_worker(parts: Parts) -> Worker:
     """The embedded worker, not yet started."""
     config = parts.config
-
     deliverer = Deliverer(
-        parts.db, parts.router, Budgets(config.limit_factor), caller=create_caller(config), scale=config.limit_factor
+        parts.db.of_clerks(),
+        parts.router,
+        Budgets(config.limit_factor),
+        caller=create_caller(config),
+        scale=config.limit_factor,
     )
     accountant = create_accountant(parts, apart=True)
     return Worker(parts.db, parts.router, accountant, deliverer, create_upkeep(parts), parts.hints)
@@ -138,7 +141,7 @@ def create_caller(config: Config) -> Caller:
 def create_accountant(parts: Parts, *, apart: bool = False) -> Accountant:
     """The clerk who reads webhooks, and asks stores for the lines of refunds; see `RefundLines` for ``apart``."""
     lines = RefundLines(create_stores(parts), apart=apart)
-    return Accountant(parts.db, parts.router, lines.complete, lines.away)
+    return Accountant(parts.db.of_clerks(), parts.router, lines.complete, lines.away)
 
 
 def create_stores(parts: Parts) -> Stores:

@@ -90,15 +90,18 @@ def _server_ms(engine: Engine) -> float:
 
 
 def _pages(paths: Paths, way: Callable[[], object], name: str) -> int:
-    engine = paths.rig.db.engine
     if name == "account":
         paths.receive()
     if name == "deliver":
         paths.receive()
         paths.rig.account()
-    with plans.collecting(engine) as collected:
+    with plans.collecting(paths.rig.db) as collected:
         way()
-    return sum(plans.on_postgresql(engine, each, given, generic=False).pages for each, given in collected.found.items())
+    return sum(
+        plans.on_postgresql(engine, statement, given, generic=engine is not paths.rig.db.engine).pages
+        for engine, here in collected.items()
+        for statement, given in here.found.items()
+    )
 
 
 # --- databases --------------------------------------------------------------------------------------------------------

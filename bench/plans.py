@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
 from sqlalchemy import Engine, event
+
+from app.db import Database
 
 TABLES = frozenset(("webhooks", "ledgers", "events", "deliveries", "attempts"))
 _NAMED = re.compile(r"%\((\w+)\)s")
@@ -53,8 +55,14 @@ class Plan:
 
 
 @contextmanager
-def collecting(engine: Engine) -> Iterator[Collected]:
-    """Everything but plain INSERTs: these are no matter of a plan."""
+def collecting(db: Database) -> Iterator[dict[Engine, Collected]]:
+    """Everything but INSERTs, which are no matter of a plan; by the connections' engine, for clerks have their own."""
+    with ExitStack() as stack:
+        yield {engine: stack.enter_context(_collecting(engine)) for engine in {db.engine, db.of_clerks().engine}}
+
+
+@contextmanager
+def _collecting(engine: Engine) -> Iterator[Collected]:
     collected = Collected()
 
     def note(_c: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool) -> None:
@@ -75,29 +83,36 @@ def on_postgresql(engine: Engine, statement: str, parameters: Any, *, generic: b
     with engine.connect() as connection:
         driver: Any = connection.connection.driver_connection
         try:
-            return _read(_explain(driver, statement, parameters or {}, generic=generic))
+            driver.execute(f"SET LOCAL plan_cache_mode = force_{'generic' if generic else 'custom'}_plan")
+            return Prepared(driver, "planned", statement, parameters or {}).carry_out()
         finally:
             driver.rollback()
             driver.execute("DEALLOCATE ALL")
             driver.rollback()
 
 
-def _explain(
-    driver: psycopg.Connection[Any], statement: str, parameters: Mapping[str, Any], *, generic: bool
-) -> dict[str, Any]:
-    """The plan of a prepared statement, carried out once."""
-    names = list(dict.fromkeys(_NAMED.findall(statement)))
-    numbered = _NAMED.sub(lambda found: f"${names.index(found[1]) + 1}", statement).replace("%%", "%")
-    driver.execute(f"SET LOCAL plan_cache_mode = force_{'generic' if generic else 'custom'}_plan")
-    driver.execute(f"PREPARE planned AS {numbered}".encode())
-    marks = f"({', '.join(['%s'] * len(names))})" if names else ""
-    run = f"EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) EXECUTE planned{marks}"
-    with psycopg.ClientCursor(driver) as cursor:
-        cursor.execute(run.encode(), [parameters[name] for name in names])
-        row = cursor.fetchone()
-    assert row is not None
-    found: dict[str, Any] = row[0][0]["Plan"]
-    return found
+class Prepared:
+    """A statement that a connection to PostgreSQL has prepared; a generic plan is made when it is first carried out."""
+
+    def __init__(
+        self, driver: psycopg.Connection[Any], name: str, statement: str, parameters: Mapping[str, Any]
+    ) -> None:
+        self._driver = driver
+        self._name = name
+        self._names = list(dict.fromkeys(_NAMED.findall(statement)))
+        self._parameters = parameters
+        numbered = _NAMED.sub(lambda found: f"${self._names.index(found[1]) + 1}", statement).replace("%%", "%")
+        driver.execute(f"PREPARE {name} AS {numbered}".encode())
+
+    def carry_out(self) -> Plan:
+        """What it costs now."""
+        marks = f"({', '.join(['%s'] * len(self._names))})" if self._names else ""
+        run = f"EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) EXECUTE {self._name}{marks}"
+        with psycopg.ClientCursor(self._driver) as cursor:
+            cursor.execute(run.encode(), [self._parameters[name] for name in self._names])
+            row = cursor.fetchone()
+        assert row is not None
+        return _read(row[0][0]["Plan"])
 
 
 def _read(plan: dict[str, Any]) -> Plan:

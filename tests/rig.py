@@ -69,7 +69,7 @@ class Rig:
         self.db.migrate()
         self.app = factory.create_app(self.parts)
         self.client = self.app.test_client()
-        self.accountant = Accountant(self.db, self.parts.router)
+        self.accountant = Accountant(self.db.of_clerks(), self.parts.router)
         self.deliverer = self.new_deliverer()
         self._numbers = itertools.count(1)
         self._endpoints: dict[tuple[int, str], tuple[str, str]] = {}
@@ -88,7 +88,7 @@ class Rig:
     def new_deliverer(self, *, factor: float = float(FACTOR)) -> Deliverer:
         """Another clerk on the same database, as after a restart."""
         return Deliverer(
-            self.db,
+            self.db.of_clerks(),
             self.parts.router,
             Budgets(factor),
             caller=Caller(lambda target: factory.base_url(self.config, target), allow_private=True),

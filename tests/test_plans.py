@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 
-from app.db import Database
+from app.db import Base, Database
 from bench import plans, stock
 from bench.paths import Paths
 from bench.plans import TABLES
+from tests.databases import bare
 
 EVENTS = 20_000
 MOST = 2000  #: rows that a statement may look at
@@ -26,27 +30,83 @@ def filled(bare_url: str) -> str:
 
 def test_no_statement_of_a_hot_path_reads_a_table_or_an_index_from_end_to_end(filled: str, tmp_path: Path) -> None:
     wrong: set[tuple[str, ...]] = set()
-    asked: set[str] = set()
+    asked: set[tuple[Engine, str]] = set()
     with Paths(filled, tmp_path) as paths:
         _analyze(paths.rig.db)
         for name, way in paths.ways().items():
-            with plans.collecting(paths.rig.db.engine) as collected:
+            with plans.collecting(paths.rig.db) as collected:
                 way()
-            for statement in collected.found.keys() - asked:
-                wrong |= {(name, what, statement) for what in _wrong(paths.rig.db, name, statement, collected.found)}
-            asked |= collected.found.keys()
+            for engine, here in collected.items():
+                kinds = (True,) if engine is not paths.rig.db.engine else (False, True)
+                for statement, given in here.found.items():
+                    if (engine, statement) not in asked:
+                        wrong |= {(name, what, statement) for what in _wrong(engine, kinds, name, statement, given)}
+                asked |= {(engine, statement) for statement in here.found}
     assert wrong == set()
-    assert {table for table in TABLES if any(table in each for each in asked)} == TABLES
+    assert {table for table in TABLES if any(table in each for _, each in asked)} == TABLES
     assert len(asked) > 60  # else the ways lead past the database
 
 
-def _wrong(db: Database, way: str, statement: str, parameters: dict[str, object]) -> list[str]:
-    given = parameters[statement]
-    if db.sqlite:
-        return [f"reads all of {each}" for each in plans.on_sqlite(db.engine, statement, given)]
+def test_what_clerks_planned_while_tables_were_empty_is_planned_anew_once_rows_were_counted(
+    bare_postgres_url: str, tmp_path: Path
+) -> None:
+    stock.build(bare_postgres_url, EVENTS)
+    with Paths(bare_postgres_url, tmp_path) as paths, bare() as url, closing(Database(url)) as empty:
+        _analyze(paths.rig.db)
+        with plans.collecting(paths.rig.db) as collected:
+            for way in paths.ways().values():
+                way()
+        found = collected[paths.rig.db.of_clerks().engine].found
+        empty.migrate()
+        _leave_alone(empty)
+        with empty.of_clerks().engine.connect() as connection:
+            driver: Any = connection.connection.driver_connection
+            prepared = [
+                (statement, plans.Prepared(driver, f"statement_{number}", statement, given or {}))
+                for number, (statement, given) in enumerate(found.items())
+            ]
+            before = [each.carry_out().rows for _, each in prepared]
+            driver.rollback()
+            _copy(paths.rig.db, empty)
+            uncounted = [each.carry_out().rows for _, each in prepared]
+            driver.rollback()
+            _analyze(empty)
+            after = [(statement, each.carry_out()) for statement, each in prepared]
+    assert len(prepared) > 15
+    assert set(before) == {0}
+    assert max(uncounted) > MOST  # or nothing has to be planned anew
+    assert [(statement, each.scans, each.rows) for statement, each in after if each.scans or each.rows > MOST] == []
+    assert sum(each.rows for _, each in after) > 10  # else they asked for what is not there
+
+
+def _leave_alone(db: Database) -> None:
+    with db.engine.begin() as connection:
+        for table in Base.metadata.sorted_tables:
+            connection.execute(text(f"ALTER TABLE {table.name} SET (autovacuum_enabled = off)"))
+
+
+def _copy(source: Database, target: Database) -> None:
+    with source.engine.connect() as one, target.engine.begin() as other:
+        here, there = one.connection.driver_connection, other.connection.driver_connection
+        assert here is not None
+        assert there is not None
+        for table in Base.metadata.sorted_tables:
+            names = ", ".join(each.name for each in table.columns)
+            with (
+                here.cursor().copy(f"COPY {table.name} ({names}) TO STDOUT") as rows,
+                there.cursor().copy(f"COPY {table.name} ({names}) FROM STDIN") as copied,
+            ):
+                for row in rows:
+                    copied.write(row)
+
+
+def _wrong(engine: Engine, kinds: Sequence[bool], way: str, statement: str, given: Any) -> list[str]:
+    """``kinds``: whether its plan is a generic one, as it may be."""
+    if engine.dialect.name == "sqlite":
+        return [f"reads all of {each}" for each in plans.on_sqlite(engine, statement, given)]
     found = []
-    for generic in (False, True):
-        plan = plans.on_postgresql(db.engine, statement, given, generic=generic)
+    for generic in kinds:
+        plan = plans.on_postgresql(engine, statement, given, generic=generic)
         kind = "generic" if generic else "custom"
         found += [f"{kind} plan reads all of {each}" for each in plan.scans]
         if plan.rows > MOST and not way.startswith(WIDE):

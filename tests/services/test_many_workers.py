@@ -49,7 +49,7 @@ class Clerk:
     """What one worker process has of its own: connections, compiled mappings, threads for calls."""
 
     def __init__(self, rig: Rig, factor: float = float(FACTOR)) -> None:
-        self.db = Database(rig.config.database_url)
+        self.db = Database(rig.config.database_url).of_clerks()
         router = Router(rig.parts.vault)
         self.accountant = Accountant(self.db, router)
         self.deliverer = Deliverer(
