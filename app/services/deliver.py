@@ -26,7 +26,9 @@ from app.services.shared_clock import SharedClock
 
 log = logging.getLogger(__name__)
 
-CLAIMING = 0.05  #: seconds that the claims of one transaction may take, for on SQLite no webhook is stored meanwhile
+#: Seconds that the claims of one transaction may take. On SQLite no webhook is stored meanwhile; on PostgreSQL other
+#: workers may wait for a provider's gate, and the more deliveries share a transaction, the less each costs.
+CLAIMING = {"sqlite": 0.05, "postgresql": 0.25}
 DESTINATIONS = (8, 64)  #: looked at in one transaction; between these, as many as it has room for
 ROWS = (32, 256)  #: deliveries looked at in one transaction; between these, as many as are done in that time
 SETTLED_AT_ONCE = 200  #: deliveries, for the same reason; more only where one call has more
@@ -49,6 +51,7 @@ class Deliverer:
         self._db = db
         self._router = router
         self._budgets = budgets
+        self._claiming = CLAIMING["sqlite" if db.sqlite else "postgresql"]
         self._clock = SharedClock(scale)
         self._settler = Settler(scale)
         self._at_once = ROWS[0]
@@ -160,9 +163,9 @@ class Deliverer:
 
     def _pace(self, seconds: float) -> None:
         """So many deliveries took so long: look at fewer the next time, or at more."""
-        if seconds > CLAIMING:
+        if seconds > self._claiming:
             self._at_once = max(self._at_once // 2, ROWS[0])
-        elif seconds < CLAIMING / 2:
+        elif seconds < self._claiming / 2:
             self._at_once = min(self._at_once * 2, ROWS[1])
 
     def _gather(self, together: int, left: int) -> None:
