@@ -79,11 +79,11 @@ def due(session: Session, now: datetime) -> list[int]:
 
     Those of a shop come together, for they tell of the same events.
     """
-    pauses = Pauses(session)
-    calling: dict[int, int] = {row.destination_id: row.calls for row in session.execute(_CALLING, {"now": now})}
+    pauses, connection = Pauses(session), session.connection()
+    calling: dict[int, int] = {row.destination_id: row.calls for row in connection.execute(_CALLING, {"now": now})}
     found = [
         row
-        for row in session.execute(_DUE, {"now": now})
+        for row in connection.execute(_DUE, {"now": now})
         if pauses.concurrency(row.provider, row.id, now) > calling.get(row.id, 0)
     ]
     random.shuffle(found)

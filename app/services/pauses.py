@@ -38,7 +38,7 @@ class Pauses:
     def __init__(self, session: Session, *places: Place) -> None:
         """Of all destinations, or of those at ``places``."""
         keys: dict[str, Any] = {"keys": [place.key for place in places]} if places else {}
-        found = session.execute(_TROUBLED_AT if places else _TROUBLED, keys)
+        found = session.connection().execute(_TROUBLED_AT if places else _TROUBLED, keys)
         self._pauses = {row.key: Pause(row.failures, row.paused_until) for row in found}
 
     def concurrency(self, provider: str, destination_id: int, now: datetime) -> int:
@@ -62,7 +62,7 @@ def note(session: Session, calls: Sequence[Call], now: datetime, scale: float) -
         if not (call.split or call.probe or call.unmade):
             by_place[gates.of(call.target.provider, call.target.id)].append(call)
     keys = {"keys": [place.key for place in by_place]}
-    troubled = {row.key for row in session.execute(_TROUBLED_AT, keys)} if by_place else set()
+    troubled = {row.key for row in session.connection().execute(_TROUBLED_AT, keys)} if by_place else set()
     for place, theirs in sorted(by_place.items()):
         further = sum(call.further for call in theirs)
         told = further or place.key in troubled or any(map(_troubles, theirs))
