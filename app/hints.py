@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 THREADS = 1  #: that follows hints, in each worker process: it only wakes others
-GATHER = 0.02  #: seconds in which equal hints become one
+GATHER = 0.1  #: seconds from one time of telling to the next: equal hints of that time become one
 SHARE = 32  #: destinations for each hint; it wakes one worker, which claims for many
 STALE = 30.0  #: seconds after which a hint says nothing any more: every worker has looked since
 PATIENCE = 3.0  #: seconds for the broker to answer
@@ -76,6 +76,7 @@ class Hints:
                     at = time.time()
                     self._read.send(at) if each is None else self._send.send(each, at)
                 failing = False
+                time.sleep(GATHER)
             except Exception as error:
                 if not failing:
                     log.warning("the broker takes no hints (%s): workers look by themselves", type(error).__name__)
@@ -85,8 +86,6 @@ class Hints:
     def _next(self) -> set[int | None]:
         with self._noting:
             self._noting.wait_for(lambda: self._noted or self._closed)
-        time.sleep(GATHER)
-        with self._noting:
             noted, self._noted = self._noted, set()
         destinations = sorted(each for each in noted if each is not None)
         return {*([None] if None in noted else []), *destinations[::SHARE]}
