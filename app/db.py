@@ -380,8 +380,8 @@ def _engine(url: str, *, planned_once: bool) -> Engine:
             connect_args=alive,
             pool_pre_ping=True,
             pool_recycle=PLANNED_FOR if planned_once else -1,
-            pool_size=10,
-            max_overflow=20,
+            pool_size=5 if planned_once else 10,
+            max_overflow=10 if planned_once else 20,
             hide_parameters=True,
         )
         event.listen(engine, "connect", _prepare_postgresql((*_SETTINGS, *_OF_CLERKS) if planned_once else _SETTINGS))

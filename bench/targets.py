@@ -30,7 +30,10 @@ _MEMORY = {
 #: By bench and figure.
 TARGETS: dict[str, dict[str, Target]] = {
     "map": {"orders_per_second": Target(at_least=2000)},
-    "ingest": {"ratio_to_plain_handler": Target(at_least=7), "p99_ms_at_half_load": Target(at_most=25)},
+    "ingest": {
+        "ratio_to_plain_handler_on_sqlite_as_it_comes": Target(at_least=7),
+        "p99_ms_at_half_load": Target(at_most=25),
+    },
     "ingest on PostgreSQL": {"ratio_to_plain_handler": Target(at_least=4)},
     "calls": {"requests_per_second": Target(at_least=400), "lean_per_second": Target(at_least=1000)},
     "deliver": {
