@@ -220,6 +220,6 @@ _UPDATE_LEDGER = Many(
     .values({name: bindparam(name) for name in (*finding.Columns._fields, "state", "updated_at")})
 )
 _INSERT_LEDGER = Many(insert(_L))
-#: One row after the other: their numbers follow the order of an order's life.
+#: In the order of the list: their numbers follow the order of an order's life.
 _INSERT_EVENTS = Many(insert(_E))
 _NUMBERS = select(_E.c.id, _E.c.shop_id, _E.c.dedup_key).where(one_of(_E.c.webhook_id, "webhooks"))

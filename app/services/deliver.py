@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 CLAIMING = {"sqlite": 0.05, "postgresql": 0.25}
 DESTINATIONS = (8, 64)  #: looked at in one transaction; between these, as many as it has room for
 ROWS = (32, 256)  #: deliveries looked at in one transaction; between these, as many as are done in that time
-SETTLED_AT_ONCE = 200  #: deliveries, for the same reason; more only where one call has more
+SETTLED_AT_ONCE = 200  #: deliveries in one transaction, so that it is short; more only where one call has more
 RESTING = 5.0  #: seconds for a destination whose claim failed, so that it costs the others little
 
 

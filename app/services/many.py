@@ -9,6 +9,7 @@ json_to_recordset), so that there is one message, one statement and one answer h
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -37,8 +38,10 @@ from app.services.packing import as_json
 
 Row = Mapping[str, Any]
 Processor = Callable[[Any], Any]
+Values = Sequence[tuple[str, Processor | None]]  #: what each row gives, by its name, and how it is taken
 Types = Mapping[str, TypeEngine[Any]]
 
+_AS_TEXT = (JSON, LargeBinary)
 _ROWS = "rows_as_json"  #: the parameter
 _PLACE = "place"  #: of a row among them
 
@@ -48,36 +51,7 @@ class _Compiled:
     """A statement as one database takes it."""
 
     text: str
-    values: list[tuple[str, Processor | None]]  #: what each row gives, by its name, and how the driver takes it
-    fixed: dict[str, Any]  #: what the statement itself says
-
-    def parameters(self, rows: Sequence[Row]) -> Any:
-        """What the driver takes beside the text."""
-        return [tuple(self._values(row)) for row in rows]
-
-    def _values(self, row: Row) -> list[Any]:
-        return [
-            self.fixed[name] if name in self.fixed else row[name] if take is None else take(row[name])
-            for name, take in self.values
-        ]
-
-    def _named(self, row: Row) -> dict[str, Any]:
-        return {name: row[name] if take is None else take(row[name]) for name, take in self.values}
-
-
-class _Named(_Compiled):
-    """Carried out for each row, with parameters that have names."""
-
-    def parameters(self, rows: Sequence[Row]) -> Any:
-        return [self.fixed | self._named(row) for row in rows]
-
-
-class _AtOnce(_Compiled):
-    """Carried out once, for all rows."""
-
-    def parameters(self, rows: Sequence[Row]) -> Any:
-        listed = [{_PLACE: place, **self._named(row)} for place, row in enumerate(rows)]
-        return self.fixed | {_ROWS: as_json(listed).decode()}
+    parameters: Callable[[Sequence[Row]], Any]  #: what the driver takes beside the text
 
 
 class Many:
@@ -115,14 +89,41 @@ def _compile(statement: Insert | Update, dialect: Dialect, names: list[str], sin
     types = {name: bind.type for bind, name in compiled.bind_names.items()}
     takes = {name: _processor(kind, dialect) for name, kind in types.items()}
     if compiled.positional:
-        values = [(name, takes[name]) for name in compiled.positiontup]
-        return _Compiled(str(compiled), values, _fixed(compiled, names))
+        places = [(name, takes[name]) for name in compiled.positiontup]
+        return _Compiled(str(compiled), _by_place(places, _fixed(compiled, names)))
     given = {name: kind for name, kind in types.items() if name in names}
     if singly:
-        return _Named(str(compiled), [(name, takes[name]) for name in given], _fixed(compiled, names))
+        return _Compiled(str(compiled), _by_name([(each, takes[each]) for each in given], _fixed(compiled, names)))
     compiled = _of_table(statement, given).compile(dialect=dialect)
     values = [(name, _processor_for_json(kind, dialect)) for name, kind in given.items()]
-    return _AtOnce(str(compiled), values, _fixed(compiled, [*names, _ROWS]))
+    return _Compiled(str(compiled), _at_once(values, _fixed(compiled, [*names, _ROWS])))
+
+
+def _by_place(values: Values, fixed: Row) -> Callable[[Sequence[Row]], Any]:
+    """Carried out for each row, with parameters in the order of ``values``."""
+    return lambda rows: [
+        tuple(
+            [fixed[name] if name in fixed else row[name] if take is None else take(row[name]) for name, take in values]
+        )
+        for row in rows
+    ]
+
+
+def _by_name(values: Values, fixed: Row) -> Callable[[Sequence[Row]], Any]:
+    """Carried out for each row, with parameters that have names."""
+    return lambda rows: [{**fixed, **_named(values, row)} for row in rows]
+
+
+def _at_once(values: Values, fixed: Row) -> Callable[[Sequence[Row]], Any]:
+    """Carried out once, for all rows."""
+    return lambda rows: {
+        **fixed,
+        _ROWS: as_json([{_PLACE: place, **_named(values, row)} for place, row in enumerate(rows)]).decode(),
+    }
+
+
+def _named(values: Values, row: Row) -> dict[str, Any]:
+    return {name: row[name] if take is None else take(row[name]) for name, take in values}
 
 
 def _fixed(compiled: Any, names: Collection[str]) -> dict[str, Any]:
@@ -137,10 +138,19 @@ def _processor(kind: TypeEngine[Any], dialect: Dialect) -> Processor | None:
 
 
 def _processor_for_json(kind: TypeEngine[Any], dialect: Dialect) -> Processor | None:
-    """JSON and bytes as they are: as a member and as base64 the encoder writes them itself."""
-    if isinstance(kind, JSON) and not kind.none_as_null:
-        raise AssertionError("null in a column of JSON would be NULL")
-    return None if isinstance(kind, JSON | LargeBinary) else _processor(kind, dialect)
+    """Bytes as they are, for the encoder writes them as base64; JSON as a text within the text.
+
+    As a member JSON would be read with all that is in it, and a NUL that it may hold would be refused.
+    """
+    if isinstance(kind, JSON):
+        if not kind.none_as_null:
+            raise AssertionError("null in a column of JSON would be NULL")
+        return _json_text
+    return None if isinstance(kind, LargeBinary) else _processor(kind, dialect)
+
+
+def _json_text(value: Any) -> str | None:
+    return None if value is None else json.dumps(value)
 
 
 def _of_table(statement: Insert | Update, types: Types) -> Insert | Update:
@@ -158,11 +168,13 @@ def _of_table(statement: Insert | Update, types: Types) -> Insert | Update:
 
 
 def _given(types: Types) -> TableValuedAlias:
-    columns = [column(name, Text() if isinstance(kind, LargeBinary) else kind) for name, kind in types.items()]
+    columns = [column(name, Text() if isinstance(kind, _AS_TEXT) else kind) for name, kind in types.items()]
     rows = func.json_to_recordset(cast(bindparam(_ROWS, type_=Text()), JSON))
     table: TableValuedAlias = rows.table_valued(*columns, column(_PLACE, Integer))
     return table.render_derived(name="given", with_types=True)
 
 
 def _value(given: ColumnElement[Any], kind: TypeEngine[Any]) -> ColumnElement[Any]:
-    return func.decode(given, "base64") if isinstance(kind, LargeBinary) else given
+    if isinstance(kind, LargeBinary):
+        return func.decode(given, "base64")
+    return cast(given, kind) if isinstance(kind, JSON) else given
