@@ -9,8 +9,9 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,16 +45,17 @@ _SERVER_KEEPALIVES = (
     " set_config('tcp_keepalives_count', '3', false)"
 )
 #: PostgreSQL takes disks for spinning ones, so it would rather read a year backwards than look up a few rows.
-_SETTINGS = ("random_page_cost = 1.1",)
-#: See `Database.of_clerks`. What they look for has an index, also what they join with rows that they bring along.
-_OF_CLERKS = (
-    "plan_cache_mode = force_generic_plan",
-    "enable_seqscan = off",
-    "enable_hashjoin = off",
-    "enable_mergejoin = off",
-    "jit = off",
-)
-PLANNED_FOR = 60  #: seconds that one of their connections, and with it its plans, is used
+_SETTINGS = {"random_page_cost": "1.1"}
+#: See `Database.of_clerks`. What they look for in tables that grow has an index, also what they join with rows that
+#: they bring along. What has to be read whole (the gates, for pauses) would be taken for dear enough to be compiled.
+_OF_CLERKS = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+}
+PLANNED_FOR = 60.0  #: seconds that one of their plans is used
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _COMMON = 7460284  #: all workers hold it in common; one of before revision 0005, when there was one, for itself
 _LEADER = 7460286  #: whoever looks after the clock
@@ -197,7 +199,7 @@ def _unlock(connection: Connection) -> None:
 
 
 class Database:
-    """An engine and its two ways in: `read` and `write`. Errors never show parameters: they hold bodies and people."""
+    """An engine and its ways in: `read`, `write`, `begin`. Errors never show rows: they hold bodies and people."""
 
     def __init__(self, url: str, *, planned_once: bool = False) -> None:
         """
@@ -205,6 +207,7 @@ class Database:
             planned_once: see `of_clerks`; for PostgreSQL.
         """
         self._url = url
+        self._planned_once = planned_once
         self._of_clerks: Database | None = None
         self.engine = self._reading = _engine(url, planned_once=planned_once)
         if planned_once:
@@ -219,10 +222,11 @@ class Database:
         """The same database for whoever sends the same few statements all day, on connections of its own.
 
         PostgreSQL would plan each anew, each time, which was a quarter of what it did. Pages must not have it: where
-        values decide which index is the better one, a plan for all values is not. A connection lasts for a minute, for
-        on tables that were nearly empty then one index is as good as another.
+        values decide which index is the better one, a plan for all values is not. A plan is used for a minute: on
+        tables that are nearly empty one index is as good as another, and until PostgreSQL has counted their rows
+        again, it goes at least by their size.
         """
-        if self.sqlite:
+        if self.sqlite or self._planned_once:
             return self
         if self._of_clerks is None:
             self._of_clerks = Database(self._url, planned_once=True)
@@ -379,12 +383,15 @@ def _engine(url: str, *, planned_once: bool) -> Engine:
             url,
             connect_args=alive,
             pool_pre_ping=True,
-            pool_recycle=PLANNED_FOR if planned_once else -1,
             pool_size=5 if planned_once else 10,
             max_overflow=10 if planned_once else 20,
+            pool_use_lifo=planned_once,  # a connection has to see a statement five times before it prepares it
             hide_parameters=True,
         )
-        event.listen(engine, "connect", _prepare_postgresql((*_SETTINGS, *_OF_CLERKS) if planned_once else _SETTINGS))
+        event.listen(engine, "connect", _prepare_postgresql(_SETTINGS | (_OF_CLERKS if planned_once else {})))
+        if planned_once:
+            event.listen(engine, "checkout", _plan_anew)
+        event.listen(engine, "handle_error", _say_less)
         return engine
     arguments = {"timeout": 30, "check_same_thread": False}
     engine = create_engine(url, connect_args=arguments, pool_size=10, max_overflow=50, hide_parameters=True)
@@ -392,13 +399,32 @@ def _engine(url: str, *, planned_once: bool) -> Engine:
     return engine
 
 
-def _prepare_postgresql(settings: Sequence[str]) -> Callable[[Any, Any], None]:
+def _prepare_postgresql(settings: Mapping[str, str]) -> Callable[[Any, Any], None]:
+    wanted = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in settings.items())
+
     def prepare(connection: Any, _record: Any) -> None:
-        for setting in settings:
-            connection.execute(f"SET {setting}").close()
+        connection.execute(f"SELECT {wanted}").close()
         connection.commit()  # settings of a transaction that is rolled back would go with it
 
     return prepare
+
+
+def _plan_anew(connection: Any, record: Any, _lent: Any) -> None:
+    """Forget plans that are older than `PLANNED_FOR`, as a connection is taken from the pool."""
+    now = time.monotonic()
+    if now - record.info.setdefault("planned", now) >= PLANNED_FOR:
+        connection.execute("DISCARD PLANS").close()
+        connection.commit()
+        record.info["planned"] = now
+
+
+def _say_less(context: Any) -> None:
+    """Leave DETAIL and CONTEXT out of PostgreSQL's errors: they quote what was to be written, and so people."""
+    error, told = context.original_exception, context.sqlalchemy_exception
+    primary = getattr(getattr(error, "diag", None), "message_primary", None)
+    if primary and told is not None:
+        error.args = (primary,)
+        told.args = (f"({type(error).__module__}.{type(error).__name__}) {primary}", *told.args[1:])
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
