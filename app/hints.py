@@ -70,20 +70,25 @@ class Hints:
 
     def _publish(self) -> None:
         failing = False
-        while not self._closed:
+        while told := self._next():
             try:
-                for each in self._next():
+                for each in told:
                     at = time.time()
                     self._read.send(at) if each is None else self._send.send(each, at)
                 failing = False
-                time.sleep(GATHER)
+                self._pause(GATHER)
             except Exception as error:
                 if not failing:
                     log.warning("the broker takes no hints (%s): workers look by themselves", type(error).__name__)
                 failing = True
-                time.sleep(AFTER_ERROR)
+                self._pause(AFTER_ERROR)
+
+    def _pause(self, seconds: float) -> None:
+        with self._noting:
+            self._noting.wait_for(lambda: self._closed, seconds)
 
     def _next(self) -> set[int | None]:
+        """What to tell; nothing once we are closed and all is told."""
         with self._noting:
             self._noting.wait_for(lambda: self._noted or self._closed)
             noted, self._noted = self._noted, set()

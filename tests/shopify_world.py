@@ -71,7 +71,7 @@ class World:
         self.accountant = factory.create_accountant(self.parts)
         self.chores = Chores(self.db, self.parts.vault, installed=self.checker.installed)
         self.deliverer = Deliverer(
-            self.db,
+            self.db.of_clerks(),
             self.parts.router,
             Budgets(float(FACTOR)),
             caller=Caller(lambda target: factory.base_url(self.config, target), allow_private=True),

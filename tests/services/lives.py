@@ -126,7 +126,7 @@ class Books:
         self._db = parts.db
         self.accountant = factory.create_accountant(parts)
         self.deliverer = Deliverer(
-            parts.db,
+            parts.db.of_clerks(),
             parts.router,
             Budgets(FACTOR),
             caller=Caller(lambda target: factory.base_url(config, target), allow_private=True),

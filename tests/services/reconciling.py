@@ -99,7 +99,7 @@ def reconciler(
 ) -> Reconciler:
     """One that asks ``pages`` in place of a store."""
     told = Source(fetch=pages, **{"whole": True, "overlap": timedelta(minutes=2), **source})
-    accountant = Accountant(rig.db, rig.parts.router)
+    accountant = Accountant(rig.db.of_clerks(), rig.parts.router)
     return Reconciler(rig.db, accountant, lambda _shop, _connection: told, wait=wait)
 
 

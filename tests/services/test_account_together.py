@@ -39,17 +39,18 @@ def order(rig: Rig, shop: int, order_id: int = 1, **changes: Any) -> None:
 
 @contextmanager
 def statements(db: Database) -> Iterator[list[str]]:
-    """What the database is told."""
+    """What the database is told by clerks."""
     found: list[str] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         found.append(statement)
 
-    event.listen(db.engine, "before_cursor_execute", note)
+    engine = db.of_clerks().engine
+    event.listen(engine, "before_cursor_execute", note)
     try:
         yield found
     finally:
-        event.remove(db.engine, "before_cursor_execute", note)
+        event.remove(engine, "before_cursor_execute", note)
 
 
 def kinds(rig: Rig, **wanted: Any) -> list[tuple[str, str, str]]:
@@ -67,7 +68,7 @@ def test_ten_webhooks_take_as_many_statements_as_one(rig: Rig, shop: int) -> Non
         with statements(rig.db) as told:
             rig.accountant.work()
         counts.append(len(told))
-    assert counts[0] == counts[1]
+    assert counts[0] == counts[1] > 10
     assert len(rig.events(state="understood")) == 12 * 2
 
 
@@ -254,7 +255,7 @@ def test_two_workers_that_meet_a_new_order_at_once_end_in_one_ledger(
         order(rig, shop, paid=False, status="pending")
         order(rig, shop, minute=1)
         first, second = rig.accountant._read([shop])
-        other = Accountant(Database(rig.config.database_url), Router(rig.parts.vault))
+        other = Accountant(Database(rig.config.database_url).of_clerks(), Router(rig.parts.vault))
         meanwhile: list[Callable[[], None]] = [lambda: other._settle([second])]
         close = Books.close
 

@@ -133,7 +133,7 @@ class World:
         self.rig, self.recorder = rig, recorder
         self.calls: list[Call] = []
         self._deliverer = Deliverer(
-            rig.db,
+            rig.db.of_clerks(),
             rig.parts.router,
             Budgets(1000.0),
             caller=Caller(lambda target: f"{recorder.url}/{target.provider}", allow_private=True),

@@ -239,7 +239,7 @@ def test_an_event_that_is_being_written_at_that_moment_is_waited_for(
             assert go_on.wait(20.0)
 
         monkeypatch.setattr(owed, "write", pausing)
-        other = threading.Thread(target=Accountant(rig.db, rig.parts.router).work)
+        other = threading.Thread(target=Accountant(rig.db.of_clerks(), rig.parts.router).work)
         other.start()
         assert refused.wait(20.0)
         monkeypatch.undo()

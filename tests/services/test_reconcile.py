@@ -386,7 +386,7 @@ def test_a_slow_store_keeps_no_other_waiting(rig: Rig) -> None:
     def source(shop: Shop, _connection: Connection) -> Source:
         return Source(fetch=lambda _: fetch(shop.id), whole=True, overlap=timedelta(minutes=2))
 
-    asks = Reconciler(rig.db, Accountant(rig.db, rig.parts.router), source)
+    asks = Reconciler(rig.db, Accountant(rig.db.of_clerks(), rig.parts.router), source)
     threads = [threading.Thread(target=asks.run_due, args=(NOON + timedelta(minutes=1),)) for _ in range(2)]
     for thread in threads:
         thread.start()

@@ -54,7 +54,7 @@ def deliver(walks: Walks, topic: str, body: bytes, *, secret: str | None = None)
 
 def understood(walks: Walks) -> list[str]:
     """The kinds of the events that count, oldest first."""
-    accountant = Accountant(walks.db, walks.parts.router)
+    accountant = Accountant(walks.db.of_clerks(), walks.parts.router)
     while accountant.work():
         pass
     return [str(each.kind) for each in walks.rows(Event) if each.state == "understood"]
