@@ -53,7 +53,7 @@ def _figures(one: Sequence[Round], two: Sequence[Round]) -> Figures:
 
 @contextmanager
 def held(pid: int, share: float) -> Iterator[None]:
-    """Hold a process to ``share`` of a core.
+    """Hold a process, with those that it starts, to ``share`` of a core.
 
     Source: docs.kernel.org/scheduler/sched-bwc.html; docs.kernel.org/admin-guide/cgroup-v2.html (cpu.max)
     """
@@ -71,5 +71,6 @@ def held(pid: int, share: float) -> Iterator[None]:
     try:
         yield
     finally:
-        (group.parent / "cgroup.procs").write_text(str(pid))
+        for each in (group / "cgroup.procs").read_text().split():
+            (group.parent / "cgroup.procs").write_text(each)
         group.rmdir()
