@@ -111,8 +111,8 @@ def test_everything_opens_with_the_new_key_alone_afterwards(database: Database) 
 
 def test_what_opens_with_none_of_the_keys_is_named_and_stays(database: Database) -> None:
     fill(database, vault(OTHER))
-    fill(database, vault(OLD), 2)
     before = {name(column): stored(database, column)[0] for column in ENCRYPTED}
+    fill(database, vault(OLD), 2)
     done = rotate.rotate(database, (NEW, OLD))
     assert [each["column"] for each in done["locked"]] == [name(column) for column in ENCRYPTED]
     assert set(done["rotated"].values()) == {1}
