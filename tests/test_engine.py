@@ -212,6 +212,22 @@ def test_equal_hints_become_one(tmp_path: Path, postgres_url: str, monkeypatch: 
         assert sent == [1, 1]
 
 
+def test_what_was_noted_is_told_before_the_end(
+    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[int] = []
+    with furnished(tmp_path, postgres_url, NOWHERE) as (rig, _):
+        found = rig.parts.hints
+        assert found is not None
+        monkeypatch.setattr(hints, "GATHER", 60.0)
+        monkeypatch.setattr(found._send, "send", lambda destination, at: sent.append(destination))
+        found.deliveries([1])
+        until(lambda: sent == [1])
+        found.deliveries([2])
+        found.close()
+        assert sent == [1, 2]
+
+
 def test_many_destinations_wake_several_workers(
     tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

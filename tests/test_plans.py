@@ -90,6 +90,23 @@ def test_what_clerks_planned_while_tables_were_empty_is_planned_anew(
     assert sum(each.rows for _, each in after) > 10  # else they asked for what is not there
 
 
+def test_clerks_keep_what_they_have_prepared(postgres_url: str) -> None:
+    """A rollback would have the driver forget it all, and reading ends in one."""
+    with closing(Database(postgres_url)) as whole:
+        clerks = whole.of_clerks()
+        for _ in range(10):
+            with clerks.read() as session:
+                session.execute(text("SELECT 41 + 1"))
+            with clerks.write() as session:
+                session.execute(text("SELECT 42 + 1"))
+        with clerks.read() as session:
+            prepared = set(session.scalars(text("SELECT statement FROM pg_prepared_statements")))
+            assert {"SELECT 41 + 1", "SELECT 42 + 1"} <= prepared
+            assert session.scalar(text("SHOW plan_cache_mode")) == "force_generic_plan"
+        with whole.read() as session:
+            assert session.scalar(text("SHOW plan_cache_mode")) == "auto"
+
+
 def _leave_alone(database: Database) -> None:
     with database.engine.begin() as connection:
         for table in Base.metadata.sorted_tables:

@@ -35,6 +35,7 @@ _ENCODER = msgspec.json.Encoder(enc_hook=_plain)
 
 
 def as_json(value: Any) -> bytes:
+    """Not compressed: for a statement, or to be packed. Bytes within it become base64, and moments RFC 3339."""
     return _ENCODER.encode(value)
 
 
