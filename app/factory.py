@@ -39,6 +39,7 @@ from app.services.erase import empty_journal
 from app.services.errands import Errands
 from app.services.intake import Intake
 from app.services.mail import LinkSender, Mailer
+from app.services.precedence import Precedence
 from app.services.receive import Receiver
 from app.services.reconcile import Reconciler
 from app.services.refund_lines import RefundLines
@@ -118,15 +119,17 @@ def create_hints(config: Config) -> Hints | None:
 def create_worker(parts: Parts) -> Worker:
     """The embedded worker, not yet started."""
     config = parts.config
+    precedence = Precedence()
     deliverer = Deliverer(
         parts.db.of_clerks(),
         parts.router,
         Budgets(config.limit_factor),
         caller=create_caller(config),
         scale=config.limit_factor,
+        precedence=precedence,
     )
-    accountant = create_accountant(parts, apart=True)
-    return Worker(parts.db, parts.router, accountant, deliverer, create_upkeep(parts), parts.hints)
+    accountant = create_accountant(parts, apart=True, precedence=precedence)
+    return Worker(parts.db, parts.router, accountant, deliverer, create_upkeep(parts), precedence, parts.hints)
 
 
 def create_caller(config: Config) -> Caller:
@@ -138,10 +141,10 @@ def create_caller(config: Config) -> Caller:
     )
 
 
-def create_accountant(parts: Parts, *, apart: bool = False) -> Accountant:
+def create_accountant(parts: Parts, *, apart: bool = False, precedence: Precedence | None = None) -> Accountant:
     """The clerk who reads webhooks, and asks stores for the lines of refunds; see `RefundLines` for ``apart``."""
     lines = RefundLines(create_stores(parts), apart=apart)
-    return Accountant(parts.db.of_clerks(), parts.router, lines.complete, lines.away)
+    return Accountant(parts.db.of_clerks(), parts.router, lines.complete, lines.away, precedence)
 
 
 def create_stores(parts: Parts) -> Stores:

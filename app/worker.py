@@ -16,6 +16,7 @@ from app.services.account import BATCH, Accountant
 from app.services.deliver import Deliverer
 from app.services.holds import try_held
 from app.services.missed import catch_up
+from app.services.precedence import Precedence
 from app.services.route import Router
 from app.services.upkeep import Upkeep, Upkeeping
 
@@ -49,14 +50,17 @@ class Worker:
         accountant: Accountant,
         deliverer: Deliverer,
         upkeep: Upkeeping,
+        precedence: Precedence,
         hints: Hints | None = None,
     ) -> None:
+        """``precedence``: that of both clerks."""
         self._db = db
         self._router = router
         self._accountant = accountant
         self._deliverer = deliverer
         self._upkeep = upkeep
         self._hints = hints
+        self._precedence = precedence
         self._stop = threading.Event()
         self._leading = threading.Event()  #: we look after the clock
         self._arrived = threading.Event()
@@ -183,7 +187,10 @@ class Worker:
             log.info("another worker looks after the clock; this one accounts and delivers")
 
     def _loop(self, work: Callable[[], int], bell: threading.Event, full: float = math.inf) -> None:
-        """Work whenever the bell rings, or by and by without it; where a round did ``full`` or more, go on at once."""
+        """Work whenever the bell rings, or by and by without it.
+
+        Where a round did ``full`` or more, or others must not wait for the busy ones' rounds, go on at once.
+        """
         while not self._stop.is_set():
             began = time.monotonic()
             bell.clear()
@@ -195,7 +202,7 @@ class Worker:
                 continue
             if not done:
                 bell.wait(IDLE)
-            if done < full and (early := began + ROUND - time.monotonic()) > 0:
+            if done < full and not self._precedence.crowded() and (early := began + ROUND - time.monotonic()) > 0:
                 self._stop.wait(early)
 
     def _look_after(self, upkeep: Upkeep) -> None:

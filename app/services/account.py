@@ -7,6 +7,7 @@ leaves it either untouched or done.
 from __future__ import annotations
 
 import logging
+import random
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
@@ -23,6 +24,7 @@ from app.services.books import Books
 from app.services.observe import Read
 from app.services.one_of import one_of
 from app.services.page import Page
+from app.services.precedence import Precedence, Recent, parted
 from app.services.route import Router
 from app.services.said import mark
 from connectors.events import Chore
@@ -44,26 +46,45 @@ class Accountant:
         router: Router,
         complete: Callable[[list[Read]], list[Read]] = list,
         away: Callable[[], Collection[int]] = frozenset,
+        precedence: Precedence | None = None,
     ) -> None:
         """
         Args:
             complete: adds to what was read what only another question to a store tells, and leaves out what waits for
                 an answer; no session is open then.
             away: the shops of which something waits so; their webhooks stay as they are until it is here.
+            precedence: shared with whoever delivers in the same process.
         """
         self._db = db
         self._router = router
         self._complete = complete
         self._away = away
+        self._precedence = precedence or Precedence()
+        self._recent = Recent()
         self.on_owed: Callable[[set[int]], None] = lambda destinations: None
 
     def work(self) -> int:
-        """Account for some webhooks of every shop that has any; return how many were read."""
+        """Account for some webhooks of every shop that has any, of busy ones last; return how many were read.
+
+        Where busy ones had to give way it is one more, so that nobody takes it that there is nothing to do.
+        """
         with self._db.read() as session:
             shops = list(session.scalars(observe.WAITING))
         away = self._away()
-        shops = [shop_id for shop_id in shops if shop_id not in away]
-        return sum(self._work_apart(shops[start : start + SHOPS]) for start in range(0, len(shops), SHOPS))
+        busy, others = parted([shop_id for shop_id in shops if shop_id not in away], self._recent.busy)
+        done = 0
+        if others:
+            with self._precedence.others():
+                done += self._work_in_parts(others)
+        if busy:
+            with self._precedence.step() as ours:
+                random.shuffle(busy)
+                some = busy[:1] if self._precedence.crowded() else busy
+                done += self._work_in_parts(some) if ours else 1
+        return done
+
+    def _work_in_parts(self, shop_ids: Sequence[int | None]) -> int:
+        return sum(self._work_apart(shop_ids[start : start + SHOPS]) for start in range(0, len(shop_ids), SHOPS))
 
     def _work_apart(self, shop_ids: Sequence[int | None]) -> int:
         """Where one of these shops cannot be worked for, the others go on."""
@@ -87,6 +108,7 @@ class Accountant:
 
     def _account(self, shop_ids: Sequence[int | None]) -> int:
         found = self._read(shop_ids)
+        self._recent.note(read.webhook.shop_id for read in found)
         reads = self._complete(found)
         for start in range(0, len(reads), TOGETHER):
             self._settle(reads[start : start + TOGETHER])

@@ -84,6 +84,10 @@ class Assembly:
         self._spending.write()
         return len(self._leased) + len(self._ended)
 
+    def ended(self) -> set[int]:
+        """Destinations of which something ended without a call, so that what waited behind it may go now."""
+        return {row.destination_id for row in self._ended}
+
     def _may_begin(self, target: Target, claim: Claim) -> bool:
         """Whether there is a thread, and budget, for one more call."""
         if target.mode == Mode.SHADOW:

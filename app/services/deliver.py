@@ -20,6 +20,7 @@ from app.services.assemble import Assembly
 from app.services.budgets import Budgets
 from app.services.calls import Call, Caller
 from app.services.holds import LEASE
+from app.services.precedence import Precedence, Recent, parted
 from app.services.route import Router
 from app.services.settle import Settler
 from app.services.shared_clock import SharedClock
@@ -32,6 +33,8 @@ CLAIMING = {"sqlite": 0.05, "postgresql": 0.25}
 DESTINATIONS = (8, 64)  #: looked at in one transaction; between these, as many as it has room for
 ROWS = (32, 256)  #: deliveries looked at in one transaction; between these, as many as are done in that time
 SETTLED_AT_ONCE = 200  #: deliveries in one transaction, so that it is short; more only where one call has more
+IN_A_STEP = 32  #: deliveries claimed or settled in one transaction where there are busy destinations and others
+PASSES = 3  #: times that a destination is looked at in one round; an order mostly has no more states than that
 RESTING = 5.0  #: seconds for a destination whose claim failed, so that it costs the others little
 
 
@@ -46,8 +49,13 @@ class Deliverer:
         *,
         caller: Caller,
         scale: float = 1.0,
+        precedence: Precedence | None = None,
     ) -> None:
-        """``scale`` divides the waits between retries (tests, trials); 1 in earnest."""
+        """
+        Args:
+            scale: divides the waits between retries (tests, trials); 1 in earnest.
+            precedence: shared with whoever accounts in the same process.
+        """
         self._db = db
         self._router = router
         self._budgets = budgets
@@ -56,25 +64,79 @@ class Deliverer:
         self._settler = Settler(scale)
         self._at_once = ROWS[0]
         self._together = DESTINATIONS[1]
+        self._precedence = precedence or Precedence()
+        self._recent = Recent()
+        self._ended: set[int] = set()  #: destinations of which something ended without a call
         self._resting: dict[int, float] = {}  #: destinations to leave alone, until when by time.monotonic()
         self.caller = caller
         self._under_way: dict[int, float] = {}  #: deliveries that are neither settled nor lost, by their claims' moment
 
     def work(self) -> int:
-        """Settle what came back, claim what is due, start its calls; return how many deliveries moved."""
+        """Settle what came back, claim what is due, for busy destinations last, and start its calls.
+
+        Returns:
+            How many deliveries moved; one more where busy destinations had to give way, so that nobody takes it that
+            there is nothing to do.
+        """
+        if self._precedence.crowded():
+            return self._work_in_steps()
         moved = self._settle_finished()
+        busy, others = self._parted()
+        if others:
+            with self._precedence.others():
+                moved += self._claim_all(others)
+        if busy:
+            with self._precedence.step():
+                moved += self._claim_all(busy)
+        return moved
+
+    def _work_in_steps(self) -> int:
+        """As `work`, but all that is not for others is as much as keeps them waiting for a moment."""
+        busy, others = self._parted()
+        moved = 0
+        if others:
+            with self._precedence.others():
+                moved += self._claim_all(others)
+        with self._precedence.step() as ours:
+            if not ours:
+                return moved + 1
+            moved += self._settle_some()
+            if busy and self.caller.room():
+                moved += self._claim_next(busy)[0]
+        return moved
+
+    def _parted(self) -> tuple[list[int], list[int]]:
+        """Busy destinations for which something is due, and others."""
         now = time.monotonic()
         self._resting = {each: until for each, until in self._resting.items() if until > now}
-        due: Sequence[int] = [each for each in self._due() if each not in self._resting]
-        while due and (room := self.caller.room()):
-            some = due[: min(room, self._together)]
-            came, left = self._claim_some(some)
-            self._gather(len(some), len(left))
+        return parted([each for each in self._due() if each not in self._resting], self._recent.busy)
+
+    def _claim_all(self, due: Sequence[int]) -> int:
+        """Claim for all of these destinations; and again where something ended without a call, such as a state that
+        another one superseded: what waited behind it need not wait for the next round."""
+        moved = 0
+        for _ in range(PASSES):
+            self._ended.clear()
+            moved += self._claim_once(due)
+            due = [each for each in due if each in self._ended]
+        return moved
+
+    def _claim_once(self, due: Sequence[int]) -> int:
+        """Claim for all of these destinations, and settle in between, unless that would keep the rest waiting."""
+        moved = 0
+        while due and self.caller.room():
+            came, due = self._claim_next(due)
             moved += came
-            due = [*left, *due[len(some) :]]
-            if due:
+            if due and not self._precedence.crowded():
                 moved += self._settle_finished()
         return moved
+
+    def _claim_next(self, due: Sequence[int]) -> tuple[int, Sequence[int]]:
+        """Claim for as many of these destinations as fit into one transaction; return what moved, and the others."""
+        some = due[: min(self.caller.room(), self._together)]
+        came, left = self._claim_some(some)
+        self._gather(len(some), len(left))
+        return came, [*left, *due[len(some) :]]
 
     def _due(self) -> list[int]:
         with self._db.read() as session:
@@ -127,10 +189,11 @@ class Deliverer:
             return reserved[-1]
 
         own = self._own()
+        at_once = IN_A_STEP if self._precedence.crowded() else self._at_once
         try:
             with self._db.write() as session:
                 began = time.monotonic()
-                found = claims.enter(session, some, self._budgets, reserve, own, self._at_once)
+                found = claims.enter(session, some, self._budgets, reserve, own, at_once)
                 assembly = Assembly(session, self._router, found)
                 calls = [call for claim in found.claims for call in assembly.calls(claim)]
                 moved = assembly.write()
@@ -138,7 +201,9 @@ class Deliverer:
             self.caller.free(sum(reserved))
             raise
         self.caller.free(sum(reserved) - len(calls))
+        self._ended |= assembly.ended()
         if calls:
+            self._recent.note(call.target.id for call in calls for _ in call.items)
             self._under_way |= {item.delivery_id: call.claimed_at for call in calls for item in call.items}
             self.caller.start(calls)
         self._pace(time.monotonic() - began)
@@ -182,16 +247,29 @@ class Deliverer:
         finished = self.caller.finished()
         while finished:
             some = _first(finished, SETTLED_AT_ONCE)
-            try:
-                self._settle(some)
-            except BaseException:
-                self.caller.give_back(finished)  # an outcome must not be lost to a full disk
-                raise
-            self.caller.free(len(some))
-            self._forget(some)
+            self._settle_first(some, finished)
             settled += sum(len(call.items) for call in some)
             finished = finished[len(some) :]
         return settled
+
+    def _settle_some(self) -> int:
+        """What fits into a step."""
+        finished = self.caller.finished()
+        some = _first(finished, IN_A_STEP)
+        if some:
+            self._settle_first(some, finished)
+            self.caller.give_back(finished[len(some) :])
+        return sum(len(call.items) for call in some)
+
+    def _settle_first(self, some: Sequence[Call], finished: list[Call]) -> None:
+        """Settle ``some`` of ``finished``."""
+        try:
+            self._settle(some)
+        except BaseException:
+            self.caller.give_back(finished)  # an outcome must not be lost to a full disk
+            raise
+        self.caller.free(len(some))
+        self._forget(some)
 
     def _forget(self, calls: Sequence[Call]) -> None:
         for call in calls:
