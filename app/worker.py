@@ -189,7 +189,7 @@ class Worker:
     def _loop(self, work: Callable[[], int], bell: threading.Event, full: float = math.inf) -> None:
         """Work whenever the bell rings, or by and by without it.
 
-        Where a round did ``full`` or more, or others must not wait for the busy ones' rounds, go on at once.
+        Where a round did ``full`` or more, go on at once.
         """
         while not self._stop.is_set():
             began = time.monotonic()
@@ -202,8 +202,8 @@ class Worker:
                 continue
             if not done:
                 bell.wait(IDLE)
-            if done < full and not self._precedence.crowded() and (early := began + ROUND - time.monotonic()) > 0:
-                self._stop.wait(early)
+            if done < full and (early := began + ROUND - time.monotonic()) > 0:
+                self._precedence.rest(early)
 
     def _look_after(self, upkeep: Upkeep) -> None:
         while not self._stop.is_set():

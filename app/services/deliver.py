@@ -33,7 +33,7 @@ CLAIMING = {"sqlite": 0.05, "postgresql": 0.25}
 DESTINATIONS = (8, 64)  #: looked at in one transaction; between these, as many as it has room for
 ROWS = (32, 256)  #: deliveries looked at in one transaction; between these, as many as are done in that time
 SETTLED_AT_ONCE = 200  #: deliveries in one transaction, so that it is short; more only where one call has more
-IN_A_STEP = 32  #: deliveries claimed or settled in one transaction where there are busy destinations and others
+IN_A_STEP = 64  #: deliveries claimed or settled in one transaction where there are busy destinations and others
 PASSES = 3  #: times that a destination is looked at in one round; an order mostly has no more states than that
 RESTING = 5.0  #: seconds for a destination whose claim failed, so that it costs the others little
 

@@ -65,6 +65,7 @@ class Precedence:
         self._others = 0  #: clerks who work for others
         self._stepping = False  #: a clerk works for a busy one
         self._others_at = self._busy_at = -MEANWHILE  #: by time.monotonic(), when they last did
+        self._worked = False  #: for others, since a clerk rested
         self._stepped_at = 0.0  #: when a step for a busy one last began
 
     def crowded(self) -> bool:
@@ -83,7 +84,14 @@ class Precedence:
             with self._changed:
                 self._others -= 1
                 self._others_at = time.monotonic()
+                self._worked = True
                 self._changed.notify_all()
+
+    def rest(self, seconds: float) -> None:
+        """Wait until that is over, or in a crowd the other clerk has worked for others."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._worked and self.crowded(), seconds)
+            self._worked = False
 
     @contextmanager
     def step(self) -> Iterator[bool]:

@@ -132,6 +132,22 @@ def test_a_step_begins_as_soon_as_the_way_is_clear(monkeypatch: pytest.MonkeyPat
     assert time.monotonic() - began < 20
 
 
+def rests(found: Precedence) -> bool:
+    """Whether somebody who rests for long is left to it."""
+    clerk = threading.Thread(target=found.rest, args=(2.0,))
+    began = time.monotonic()
+    clerk.start()
+    with found.others():
+        pass
+    clerk.join()
+    return time.monotonic() - began > 1.5
+
+
+def test_a_clerk_rests_until_the_other_has_worked_for_others_in_a_crowd() -> None:
+    assert rests(Precedence())
+    assert not rests(crowd())
+
+
 # accounting
 
 
