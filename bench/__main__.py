@@ -34,7 +34,7 @@ BENCHES: dict[str, Callable[[Namespace], Mapping[str, Figure]]] = {
     "deliver": lambda given: deliver.run(given.orders, given.rounds, given.pools),
     "workers": lambda given: held.run(),
     "steady": lambda given: steady.run(given.rate, given.seconds),
-    "fair": lambda given: fair.run(given.burst, factor=given.limit_factor),
+    "fair": lambda given: fair.run(given.burst, factor=given.limit_factor, rate=given.burst_rate),
     "backlog": lambda given: deliver.backlog(given.events, given.orders, given.rounds),
 }
 PAGES = "pages"
@@ -54,6 +54,7 @@ def _given() -> Namespace:
     asked.add_argument("--rate", type=float, default=steady.RATE, help="steady: orders/s")
     asked.add_argument("--seconds", type=float, default=steady.SECONDS, help="steady: how long")
     asked.add_argument("--burst", type=int, default=fair.BURST, help="fair: orders of the one merchant")
+    asked.add_argument("--burst-rate", type=float, default=0.0, help="fair: its orders/s; 0: as fast as answers come")
     asked.add_argument("--limit-factor", default=FACTOR, help="fair: providers' limits times this; 1: as they are")
     return asked.parse_args()
 

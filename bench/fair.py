@@ -26,8 +26,12 @@ _FIRST = 900_000_000  #: number of the burst's first order
 Figures = dict[str, float | Exception]
 
 
-def run(orders: int = BURST, rounds: int = ROUNDS, factor: str = FACTOR) -> Figures:
-    """``factor`` scales the providers' limits: 1 leaves them as they are in earnest."""
+def run(orders: int = BURST, rounds: int = ROUNDS, factor: str = FACTOR, rate: float = 0.0) -> Figures:
+    """
+    Args:
+        factor: scales the providers' limits: 1 leaves them as they are in earnest.
+        rate: orders/s of the burst; 0: as fast as answers come.
+    """
     with systems.answering() as (url, process), systems.broker() as redis:
         providers = Providers(url, process)
         modes: dict[str, Callable[[], AbstractContextManager[System]]] = {
@@ -38,7 +42,7 @@ def run(orders: int = BURST, rounds: int = ROUNDS, factor: str = FACTOR) -> Figu
         numbers = count()  # one answering server counts for all
         for name, mode in modes.items():
             try:
-                pairs = [_pair(providers, mode, orders, next(numbers)) for _ in range(rounds)]
+                pairs = [_pair(providers, mode, orders, rate, next(numbers)) for _ in range(rounds)]
             except (Unfinished, Missing) as error:
                 figures[f"{name}_p95_rise_percent"] = error
                 continue
@@ -47,7 +51,7 @@ def run(orders: int = BURST, rounds: int = ROUNDS, factor: str = FACTOR) -> Figu
 
 
 def _pair(
-    providers: Providers, mode: Callable[[], AbstractContextManager[System]], orders: int, number: int
+    providers: Providers, mode: Callable[[], AbstractContextManager[System]], orders: int, rate: float, number: int
 ) -> tuple[Round, Round, float]:
     """The others alone, and beside the burst; and the part of the burst that was still waiting afterwards."""
     with mode() as system:
@@ -55,7 +59,7 @@ def _pair(
         others = _others(system, told - 1_000_000)
         Trial(providers, first=told - 2_000_000).burst(system, WARM)
         alone = play(system, providers, others)
-        heap = Burst(url=system.url, first=told, orders=orders)
+        heap = Burst(url=system.url, first=told, orders=orders, rate=rate)
         stores = burst.start(heap)
         try:
             beside = play(system, providers, _others(system, told - 500_000))
