@@ -97,7 +97,7 @@ class Deliverer:
         if others:
             with self._precedence.others():
                 moved += self._claim_all(others)
-        with self._precedence.step() as ours:
+        with self._precedence.step(busy=bool(busy)) as ours:
             if not ours:
                 return moved + 1
             moved += self._settle_some()

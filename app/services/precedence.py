@@ -94,13 +94,16 @@ class Precedence:
             self._worked = False
 
     @contextmanager
-    def step(self) -> Iterator[bool]:
+    def step(self, *, busy: bool = True) -> Iterator[bool]:
         """Work for a busy one, if True: in a crowd one clerk at a time, and neither while the other works for others.
 
         Where it is not so within `LOOK`, False: look first whether there is anything for others.
+
+        Args:
+            busy: False for what is only to be done in a step, such as settling: it does not make a crowd last.
         """
         with self._changed:
-            self._busy_at = time.monotonic()
+            self._note_busy(busy)
             mine = self.crowded() and self._changed.wait_for(self._clear, LOOK)
             if mine:
                 self._stepping = True
@@ -110,9 +113,13 @@ class Precedence:
             yield goes_on
         finally:
             with self._changed:
-                self._busy_at = time.monotonic()
+                self._note_busy(busy)
                 self._stepping = self._stepping and not mine
                 self._changed.notify_all()
+
+    def _note_busy(self, busy: bool) -> None:
+        if busy:
+            self._busy_at = time.monotonic()
 
     def _clear(self) -> bool:
         out_of_patience = time.monotonic() - self._stepped_at > PATIENCE

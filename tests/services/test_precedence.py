@@ -93,6 +93,17 @@ def test_a_crowd_takes_busy_ones_and_others(monkeypatch: pytest.MonkeyPatch) -> 
     assert MEANWHILE > 0
 
 
+def test_settling_does_not_make_a_crowd_last(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = crowd()
+    rig.deliverer._precedence = found
+    monkeypatch.setattr(precedence, "MEANWHILE", 0.3)
+    until = time.monotonic() + 10
+    while found.crowded():
+        with found.others():
+            rig.deliverer.work()
+        assert time.monotonic() < until
+
+
 def test_busy_ones_among_themselves_have_both_clerks() -> None:
     found = Precedence()
     with beside(found.step):
