@@ -16,7 +16,7 @@ from app.services.account import BATCH, Accountant
 from app.services.deliver import Deliverer
 from app.services.holds import try_held
 from app.services.missed import catch_up
-from app.services.precedence import Precedence
+from app.services.precedence import Clerk, Precedence
 from app.services.route import Router
 from app.services.upkeep import Upkeep, Upkeeping
 
@@ -121,9 +121,17 @@ class Worker:
             return
         self._clerks = [
             threading.Thread(
-                target=self._loop, args=(self._accountant.work, self._arrived, BATCH), name="account", daemon=True
+                target=self._loop,
+                args=(Clerk.ACCOUNTS, self._accountant.work, self._arrived, BATCH),
+                name="account",
+                daemon=True,
             ),
-            threading.Thread(target=self._loop, args=(self._deliverer.work, self._due), name="deliver", daemon=True),
+            threading.Thread(
+                target=self._loop,
+                args=(Clerk.DELIVERS, self._deliverer.work, self._due),
+                name="deliver",
+                daemon=True,
+            ),
         ]
         for thread in self._clerks:
             thread.start()
@@ -186,7 +194,7 @@ class Worker:
         else:
             log.info("another worker looks after the clock; this one accounts and delivers")
 
-    def _loop(self, work: Callable[[], int], bell: threading.Event, full: float = math.inf) -> None:
+    def _loop(self, clerk: Clerk, work: Callable[[], int], bell: threading.Event, full: float = math.inf) -> None:
         """Work whenever the bell rings, or by and by without it.
 
         Where a round did ``full`` or more, go on at once.
@@ -203,7 +211,7 @@ class Worker:
             if not done:
                 bell.wait(IDLE)
             if done < full and (early := began + ROUND - time.monotonic()) > 0:
-                self._precedence.rest(early)
+                self._precedence.rest(clerk, early)
 
     def _look_after(self, upkeep: Upkeep) -> None:
         while not self._stop.is_set():

@@ -20,6 +20,7 @@ from app.db import Database
 from app.providers.transports import TRANSPORTS, Pooled
 from app.services import calls
 from app.services.deliver import Deliverer
+from app.services.precedence import Clerk
 from app.services.upkeep import Upkeep
 from tests.bodies import woocommerce_order
 from tests.rig import Rig
@@ -181,6 +182,6 @@ def test_what_comes_soon_shares_a_round_unless_there_is_plenty(
             made._stop.set()
         return done
 
-    made._loop(work, threading.Event(), 10)
+    made._loop(Clerk.ACCOUNTS, work, threading.Event(), 10)
     assert (min(later - sooner for sooner, later in itertools.pairwise(rounds)) > 0.25) is waits
     made._deliverer.close()

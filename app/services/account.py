@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import cast
@@ -24,7 +24,7 @@ from app.services.books import Books
 from app.services.observe import Read
 from app.services.one_of import one_of
 from app.services.page import Page
-from app.services.precedence import Precedence, Recent, parted
+from app.services.precedence import WEBHOOK, Clerk, Precedence
 from app.services.route import Router
 from app.services.said import mark
 from connectors.events import Chore
@@ -60,7 +60,6 @@ class Accountant:
         self._complete = complete
         self._away = away
         self._precedence = precedence or Precedence()
-        self._recent = Recent()
         self.on_owed: Callable[[set[int]], None] = lambda destinations: None
 
     def work(self) -> int:
@@ -68,20 +67,28 @@ class Accountant:
 
         Where busy ones had to give way it is one more, so that nobody takes it that there is nothing to do.
         """
+        self._precedence.look(Clerk.ACCOUNTS)
         with self._db.read() as session:
             shops = list(session.scalars(observe.WAITING))
         away = self._away()
-        busy, others = parted([shop_id for shop_id in shops if shop_id not in away], self._recent.busy)
+        waiting = [shop_id for shop_id in shops if shop_id not in away]
+        busy, others = self._precedence.parted(waiting, lambda shop_id: shop_id)
         done = 0
         if others:
-            with self._precedence.others():
+            with self._precedence.others(Clerk.ACCOUNTS):
                 done += self._work_in_parts(others)
-        if busy:
-            with self._precedence.step() as ours:
-                random.shuffle(busy)
-                some = busy[:1] if self._precedence.crowded() else busy
-                done += self._work_in_parts(some) if ours else 1
-        return done
+        if not self._precedence.crowded():
+            return done + self._work_in_parts(busy)
+        return done + self._step(busy) if busy else done
+
+    def _step(self, busy: list[int | None]) -> int:
+        """Work for one of them, for whom it happens to be; return 1 where there was no time for any."""
+        random.shuffle(busy)
+        with self._precedence.step(Clerk.ACCOUNTS) as ours:
+            if not ours:
+                return 1
+            # Another worker may be at some of them.
+            return next((done for shop_id in busy if (done := self._work_apart([shop_id]))), 0)
 
     def _work_in_parts(self, shop_ids: Sequence[int | None]) -> int:
         return sum(self._work_apart(shop_ids[start : start + SHOPS]) for start in range(0, len(shop_ids), SHOPS))
@@ -108,10 +115,10 @@ class Accountant:
 
     def _account(self, shop_ids: Sequence[int | None]) -> int:
         found = self._read(shop_ids)
-        self._recent.note(read.webhook.shop_id for read in found)
         reads = self._complete(found)
         for start in range(0, len(reads), TOGETHER):
             self._settle(reads[start : start + TOGETHER])
+        self._precedence.recent.note(Counter(read.webhook.shop_id for read in found for _ in range(WEBHOOK)))
         return len(found)
 
     def _read(self, shop_ids: Sequence[int | None]) -> list[Read]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from datetime import datetime
 from typing import Any
 from zlib import crc32
@@ -84,9 +85,13 @@ class Assembly:
         self._spending.write()
         return len(self._leased) + len(self._ended)
 
-    def ended(self) -> set[int]:
-        """Destinations of which something ended without a call, so that what waited behind it may go now."""
-        return {row.destination_id for row in self._ended}
+    def moved(self) -> Counter[int | None]:
+        """How many deliveries moved, by shop."""
+        return Counter(row.shop_id for row in (*self._leased, *self._ended))
+
+    def skipped(self) -> set[int]:
+        """Destinations of which something was skipped, so that what waited behind it may go now."""
+        return {row.destination_id for row in self._ended if row.state == DeliveryState.SKIPPED}
 
     def _may_begin(self, target: Target, claim: Claim) -> bool:
         """Whether there is a thread, and budget, for one more call."""

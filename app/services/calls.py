@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 import logging
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -121,18 +121,18 @@ class Caller:
             apart: in a process of their own.
         """
         self._base_urls = base_urls
-        self._finished: queue.SimpleQueue[Call] = queue.SimpleQueue()
+        self._finished: deque[Call] = deque()
         self._numbers = itertools.count()
         self._under_way: dict[int, Call] = {}
-        self._size = self._free = CALLS[apart]
+        self.size = self._free = CALLS[apart]  #: how many threads there are in all
         self._counting = threading.Lock()
         self.on_finished: Callable[[], None] = lambda: None
         self._made_by: Apart | Threads
         if apart:
-            self._made_by = Apart(self._size, self._take, transport=transport, allow_private=allow_private)
+            self._made_by = Apart(self.size, self._take, transport=transport, allow_private=allow_private)
         else:
-            new_session = partial(http.new_session, transport, self._size)
-            self._made_by = Threads(self._size, self._take, new_session=new_session, allow_private=allow_private)
+            new_session = partial(http.new_session, transport, self.size)
+            self._made_by = Threads(self.size, self._take, new_session=new_session, allow_private=allow_private)
 
     def reserve(self, most: int) -> int:
         """Take up to ``most`` threads, and say how many; a claimed call must start at once, for its lease runs."""
@@ -153,7 +153,7 @@ class Caller:
 
     def idle(self) -> bool:
         with self._counting:
-            return self._free == self._size
+            return self._free == self.size
 
     def start(self, calls: Sequence[Call]) -> None:
         """Make calls, in threads that were reserved."""
@@ -170,14 +170,13 @@ class Caller:
     def finished(self) -> list[Call]:
         """The calls that are over since the last question."""
         found = []
-        while not self._finished.empty():
-            found.append(self._finished.get())
+        while self._finished:
+            found.append(self._finished.popleft())
         return found
 
-    def give_back(self, calls: list[Call]) -> None:
-        """Calls that could not be settled now."""
-        for call in calls:
-            self._finished.put(call)
+    def give_back(self, calls: Sequence[Call]) -> None:
+        """Calls that could not be settled now; they come first again, for their leases run."""
+        self._finished.extendleft(reversed(calls))
 
     def close(self) -> None:
         """Let the calls under way finish."""
@@ -188,5 +187,5 @@ class Caller:
         if call is None:
             return  # it could not be started, and was noted as lost
         call.take(result)
-        self._finished.put(call)
+        self._finished.append(call)
         self.on_finished()

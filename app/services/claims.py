@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import BindParameter, Connection, Integer, Table, Text, and_, bindparam, func, or_, select, update
 from sqlalchemy import cast as cast_to_text
@@ -74,7 +74,14 @@ class Claims:
     left: list[int]  #: destinations that were too many for this transaction
 
 
-def due(session: Session, now: datetime) -> list[int]:
+class Due(NamedTuple):
+    """A destination that may send now and has something due."""
+
+    id: int
+    shop_id: int
+
+
+def due(session: Session, now: datetime) -> list[Due]:
     """Destinations that may send now and have something due, in no order that would favour a shop or one of its own.
 
     Those of a shop come together, for they tell of the same events.
@@ -89,7 +96,7 @@ def due(session: Session, now: datetime) -> list[int]:
     random.shuffle(found)
     turns: dict[int, int] = {}
     found.sort(key=lambda row: turns.setdefault(row.shop_id, len(turns)))
-    return [row.id for row in found]
+    return [Due(row.id, row.shop_id) for row in found]
 
 
 def enter(

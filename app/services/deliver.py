@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from sqlalchemy.exc import OperationalError
 
@@ -20,7 +21,7 @@ from app.services.assemble import Assembly
 from app.services.budgets import Budgets
 from app.services.calls import Call, Caller
 from app.services.holds import LEASE
-from app.services.precedence import Precedence, Recent, parted
+from app.services.precedence import Clerk, Precedence
 from app.services.route import Router
 from app.services.settle import Settler
 from app.services.shared_clock import SharedClock
@@ -33,9 +34,18 @@ CLAIMING = {"sqlite": 0.05, "postgresql": 0.25}
 DESTINATIONS = (8, 64)  #: looked at in one transaction; between these, as many as it has room for
 ROWS = (32, 256)  #: deliveries looked at in one transaction; between these, as many as are done in that time
 SETTLED_AT_ONCE = 200  #: deliveries in one transaction, so that it is short; more only where one call has more
-IN_A_STEP = 64  #: deliveries claimed or settled in one transaction where there are busy destinations and others
+IN_A_STEP = 64  #: deliveries of busy shops that are claimed, or settled, in one transaction while others have work
+KEPT = 0.25  #: part of the threads that is left to others then
 PASSES = 3  #: times that a destination is looked at in one round; an order mostly has no more states than that
 RESTING = 5.0  #: seconds for a destination whose claim failed, so that it costs the others little
+
+
+class Claimed(NamedTuple):
+    """What came of a transaction that claims."""
+
+    moved: int  #: deliveries
+    left: Sequence[int]  #: destinations that it had no time for
+    skipped: set[int]  #: destinations of which something was skipped: more of them may go now
 
 
 class Deliverer:
@@ -65,80 +75,74 @@ class Deliverer:
         self._at_once = ROWS[0]
         self._together = DESTINATIONS[1]
         self._precedence = precedence or Precedence()
-        self._recent = Recent()
-        self._ended: set[int] = set()  #: destinations of which something ended without a call
         self._resting: dict[int, float] = {}  #: destinations to leave alone, until when by time.monotonic()
         self.caller = caller
         self._under_way: dict[int, float] = {}  #: deliveries that are neither settled nor lost, by their claims' moment
 
     def work(self) -> int:
-        """Settle what came back, claim what is due, for busy destinations last, and start its calls.
+        """Settle what came back, claim what is due, for busy shops last, and start its calls.
 
         Returns:
-            How many deliveries moved; one more where busy destinations had to give way, so that nobody takes it that
-            there is nothing to do.
+            How many deliveries moved; or one more where busy shops had to give way, so that nobody takes it that there
+            is nothing to do.
         """
-        if self._precedence.crowded():
-            return self._work_in_steps()
-        moved = self._settle_finished()
+        self._precedence.look(Clerk.DELIVERS)
+        moved = 0 if self._precedence.crowded() else self._settle_finished()
         busy, others = self._parted()
         if others:
-            with self._precedence.others():
+            with self._precedence.others(Clerk.DELIVERS):
                 moved += self._claim_all(others)
-        if busy:
-            with self._precedence.step():
-                moved += self._claim_all(busy)
-        return moved
+        return moved + (self._step(busy) if self._precedence.crowded() else self._claim_all(busy))
 
-    def _work_in_steps(self) -> int:
-        """As `work`, but all that is not for others is as much as keeps them waiting for a moment."""
-        busy, others = self._parted()
-        moved = 0
-        if others:
-            with self._precedence.others():
-                moved += self._claim_all(others)
-        with self._precedence.step(busy=bool(busy)) as ours:
+    def _step(self, busy: Sequence[int]) -> int:
+        """Settle and claim as much as keeps others waiting for a moment only; 1 where it was not the moment for it."""
+        finished = self.caller.finished()
+        if not (busy or finished):
+            return 0
+        with self._precedence.step(Clerk.DELIVERS) as ours:
+            some = _first(finished, IN_A_STEP) if ours else ()
+            moved = self._settle_some(some, finished) if some else 0
+            self.caller.give_back(finished[len(some) :])
             if not ours:
-                return moved + 1
-            moved += self._settle_some()
-            if busy and self.caller.room():
-                moved += self._claim_next(busy)[0]
-        return moved
+                return 1
+            return moved + (self._claim_next(busy, step=True).moved if busy else 0)
 
     def _parted(self) -> tuple[list[int], list[int]]:
-        """Busy destinations for which something is due, and others."""
+        """Destinations for which something is due: those of busy shops, and others."""
         now = time.monotonic()
         self._resting = {each: until for each, until in self._resting.items() if until > now}
-        return parted([each for each in self._due() if each not in self._resting], self._recent.busy)
+        due = [each for each in self._due() if each.id not in self._resting]
+        busy, others = self._precedence.parted(due, lambda each: each.shop_id)
+        return [each.id for each in busy], [each.id for each in others]
 
     def _claim_all(self, due: Sequence[int]) -> int:
-        """Claim for all of these destinations; and again where something ended without a call, such as a state that
-        another one superseded: what waited behind it need not wait for the next round."""
+        """Claim for all of these destinations, and settle in between, unless that would keep others waiting.
+
+        Where something was skipped, such as a state that another one superseded, what waited behind it need not wait
+        for the next round.
+        """
         moved = 0
         for _ in range(PASSES):
-            self._ended.clear()
-            moved += self._claim_once(due)
-            due = [each for each in due if each in self._ended]
+            again: set[int] = set()
+            left = due
+            while left and self.caller.room():
+                came, left, skipped = self._claim_next(left)
+                moved += came
+                again |= skipped
+                if left and not self._precedence.crowded():
+                    moved += self._settle_finished()
+            due = [each for each in due if each in again]
         return moved
 
-    def _claim_once(self, due: Sequence[int]) -> int:
-        """Claim for all of these destinations, and settle in between, unless that would keep the rest waiting."""
-        moved = 0
-        while due and self.caller.room():
-            came, due = self._claim_next(due)
-            moved += came
-            if due and not self._precedence.crowded():
-                moved += self._settle_finished()
-        return moved
-
-    def _claim_next(self, due: Sequence[int]) -> tuple[int, Sequence[int]]:
-        """Claim for as many of these destinations as fit into one transaction; return what moved, and the others."""
+    def _claim_next(self, due: Sequence[int], *, step: bool = False) -> Claimed:
+        """Claim for as many of these destinations as fit into one transaction; ``left`` are all others."""
         some = due[: min(self.caller.room(), self._together)]
-        came, left = self._claim_some(some)
-        self._gather(len(some), len(left))
-        return came, [*left, *due[len(some) :]]
+        claimed = self._claim_some(some, step=step)
+        if not step:
+            self._gather(len(some), len(claimed.left))
+        return claimed._replace(left=[*claimed.left, *due[len(some) :]])
 
-    def _due(self) -> list[int]:
+    def _due(self) -> list[claims.Due]:
         with self._db.read() as session:
             found = claims.due(session, self._clock.now(session))
         if not self._clock.set_back:
@@ -162,15 +166,15 @@ class Deliverer:
 
     # claiming
 
-    def _claim_some(self, some: Sequence[int]) -> tuple[int, Sequence[int]]:
+    def _claim_some(self, some: Sequence[int], *, step: bool) -> Claimed:
         """Claim for several destinations; where that fails, for each by itself, for the trouble may be one's own."""
         try:
-            return self._claim(some)
+            return self._claim(some, step=step)
         except OperationalError:
             raise  # the database itself
         except Exception as error:
             log.warning("deliveries could not be claimed together (%s)", type(error).__name__)
-        return sum(map(self._claim_alone, some)), ()
+        return Claimed(sum(map(self._claim_alone, some)), (), set())
 
     def _claim_alone(self, destination_id: int) -> int:
         try:
@@ -180,16 +184,17 @@ class Deliverer:
             self._resting[destination_id] = time.monotonic() + RESTING
             return 0
 
-    def _claim(self, some: Sequence[int]) -> tuple[int, Sequence[int]]:
-        """Claim in one transaction; return how many deliveries moved, and the destinations that it has no time for."""
+    def _claim(self, some: Sequence[int], *, step: bool = False) -> Claimed:
+        """Claim in one transaction; in a step few deliveries, and a part of the threads is left to others."""
         reserved: list[int] = []
+        kept = int(self.caller.size * KEPT) if step else 0
 
         def reserve(most: int) -> int:
-            reserved.append(self.caller.reserve(most))
+            reserved.append(self.caller.reserve(min(most, self.caller.room() - kept)))
             return reserved[-1]
 
         own = self._own()
-        at_once = IN_A_STEP if self._precedence.crowded() else self._at_once
+        at_once = min(self._at_once, IN_A_STEP) if step else self._at_once
         try:
             with self._db.write() as session:
                 began = time.monotonic()
@@ -201,13 +206,13 @@ class Deliverer:
             self.caller.free(sum(reserved))
             raise
         self.caller.free(sum(reserved) - len(calls))
-        self._ended |= assembly.ended()
+        self._precedence.recent.note(assembly.moved())
         if calls:
-            self._recent.note(call.target.id for call in calls for _ in call.items)
             self._under_way |= {item.delivery_id: call.claimed_at for call in calls for item in call.items}
             self.caller.start(calls)
-        self._pace(time.monotonic() - began)
-        return moved, found.left
+        if not step:
+            self._pace(time.monotonic() - began)
+        return Claimed(moved, found.left, assembly.skipped())
 
     def begin_alone(self) -> None:
         """Take up what a dead worker left; only for whoever knows that there is no other one alive."""
@@ -247,22 +252,12 @@ class Deliverer:
         finished = self.caller.finished()
         while finished:
             some = _first(finished, SETTLED_AT_ONCE)
-            self._settle_first(some, finished)
-            settled += sum(len(call.items) for call in some)
+            settled += self._settle_some(some, finished)
             finished = finished[len(some) :]
         return settled
 
-    def _settle_some(self) -> int:
-        """What fits into a step."""
-        finished = self.caller.finished()
-        some = _first(finished, IN_A_STEP)
-        if some:
-            self._settle_first(some, finished)
-            self.caller.give_back(finished[len(some) :])
-        return sum(len(call.items) for call in some)
-
-    def _settle_first(self, some: Sequence[Call], finished: list[Call]) -> None:
-        """Settle ``some`` of ``finished``."""
+    def _settle_some(self, some: Sequence[Call], finished: Sequence[Call]) -> int:
+        """Settle ``some`` of ``finished``; return how many deliveries they are."""
         try:
             self._settle(some)
         except BaseException:
@@ -270,6 +265,7 @@ class Deliverer:
             raise
         self.caller.free(len(some))
         self._forget(some)
+        return sum(len(call.items) for call in some)
 
     def _forget(self, calls: Sequence[Call]) -> None:
         for call in calls:

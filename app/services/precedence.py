@@ -9,17 +9,28 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from enum import Enum
 from typing import TypeVar
 
 T = TypeVar("T")
 
-MUCH = 50  #: webhooks, or deliveries of one destination, in `WINDOW` to twice that: ten a second and more
 WINDOW = 3.0  #: seconds
+MUCH = 500  #: done for a shop in `WINDOW` to twice that, in deliveries: ten orders a second and more
+WEBHOOK = 5  #: deliveries that a webhook counts for: accounted for, or sent to five providers, an order is as much
 MEANWHILE = 2.0  #: seconds from the last work for others, or for the busy, in which more of it is expected
-LOOK = 0.005  #: seconds that a busy one's step waits before its clerk looks whether there is anything for others
-PATIENCE = 0.2  #: seconds after which it no longer gives way: others that are always there would leave it nothing
+PATIENCE = 0.2  #: seconds after which a step no longer gives way: others that are always there would leave it nothing
+
+
+class Clerk(Enum):
+    """Who works, and how many seconds a step of theirs waits before they look whether there is anything for others.
+
+    Looking costs whoever delivers more, and they are told when something was accounted for others.
+    """
+
+    ACCOUNTS = 0.005
+    DELIVERS = 0.05
 
 
 class Recent:
@@ -30,15 +41,18 @@ class Recent:
         self._began = clock()
         self._now: Counter[int | None] = Counter()
         self._before: Counter[int | None] = Counter()
+        self._guard = threading.Lock()
 
-    def note(self, done: Iterable[int | None]) -> None:
-        """Something was done for each of these."""
-        self._turn()
-        self._now.update(done)
+    def note(self, done: Mapping[int | None, int]) -> None:
+        """So much was done for these shops."""
+        with self._guard:
+            self._turn()
+            self._now.update(done)
 
-    def busy(self, who: int | None) -> bool:
-        self._turn()
-        return self._now[who] + self._before[who] > MUCH
+    def busy(self, shop_id: int | None) -> bool:
+        with self._guard:
+            self._turn()
+            return self._now[shop_id] + self._before[shop_id] > MUCH
 
     def _turn(self) -> None:
         passed = self._clock() - self._began
@@ -49,78 +63,94 @@ class Recent:
         self._began = self._clock()
 
 
-def parted(all_of_them: Iterable[T], busy: Callable[[T], bool]) -> tuple[list[T], list[T]]:
-    """The busy ones, and the others."""
-    found: tuple[list[T], list[T]] = ([], [])
-    for each in all_of_them:
-        found[0 if busy(each) else 1].append(each)
-    return found
-
-
 class Precedence:
     """What the two clerks of one worker tell each other."""
 
     def __init__(self) -> None:
+        self.recent = Recent()
         self._changed = threading.Condition()
-        self._others = 0  #: clerks who work for others
-        self._stepping = False  #: a clerk works for a busy one
-        self._others_at = self._busy_at = -MEANWHILE  #: by time.monotonic(), when they last did
-        self._worked = False  #: for others, since a clerk rested
-        self._stepped_at = 0.0  #: when a step for a busy one last began
+        self._for_others: set[Clerk] = set()  #: who works for others
+        self._stepping: Clerk | None = None  #: who works for a busy one
+        self._stepped: Clerk | None = None  #: who did last
+        self._refused: dict[Clerk, float] = {}  #: whose step has to wait, and since when
+        self._asked: set[Clerk] = set()  #: for a step, since they last looked
+        self._owed = False  #: something to others, that whoever delivers has not looked for yet
+        self._others_at = self._busy_at = -MEANWHILE  #: by time.monotonic(), when there was work for them last
 
     def crowded(self) -> bool:
         """Whether there is work for busy ones and for others at the same time, so that steps are to be short."""
         return min(self._others_at, self._busy_at) > time.monotonic() - MEANWHILE
 
+    def parted(self, found: Iterable[T], shop: Callable[[T], int | None]) -> tuple[list[T], list[T]]:
+        """What is there to do for busy shops, and for others."""
+        parts: tuple[list[T], list[T]] = ([], [])
+        for each in found:
+            parts[0 if self.recent.busy(shop(each)) else 1].append(each)
+        busy, others = parts
+        if busy:
+            self._busy_at = time.monotonic()
+        if others:
+            self._others_at = time.monotonic()
+        return busy, others
+
     @contextmanager
-    def others(self) -> Iterator[None]:
+    def others(self, clerk: Clerk) -> Iterator[None]:
         """Work for those who have little to do."""
         with self._changed:
-            self._others += 1
-            self._others_at = time.monotonic()
+            self._for_others.add(clerk)
         try:
             yield
         finally:
             with self._changed:
-                self._others -= 1
-                self._others_at = time.monotonic()
-                self._worked = True
+                self._for_others.discard(clerk)
+                self._owed = self._owed or clerk is Clerk.ACCOUNTS
                 self._changed.notify_all()
-
-    def rest(self, seconds: float) -> None:
-        """Wait until that is over, or in a crowd the other clerk has worked for others."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._worked and self.crowded(), seconds)
-            self._worked = False
 
     @contextmanager
-    def step(self, *, busy: bool = True) -> Iterator[bool]:
-        """Work for a busy one, if True: in a crowd one clerk at a time, and neither while the other works for others.
+    def step(self, clerk: Clerk) -> Iterator[bool]:
+        """Work for a busy one, if True: one clerk at a time, by turns, and neither while the other works for others.
 
-        Where it is not so within `LOOK`, False: look first whether there is anything for others.
-
-        Args:
-            busy: False for what is only to be done in a step, such as settling: it does not make a crowd last.
+        False where it had to wait: look first whether there is anything for others, and then ask again.
         """
         with self._changed:
-            self._note_busy(busy)
-            mine = self.crowded() and self._changed.wait_for(self._clear, LOOK)
-            if mine:
-                self._stepping = True
-                self._stepped_at = time.monotonic()
-            goes_on = mine or not self.crowded()
+            self._asked.add(clerk)
+            self._changed.wait_for(lambda: self._clear(clerk) or self._called(clerk), clerk.value)
+            ours = self._clear(clerk)
+            if ours:
+                self._refused.pop(clerk, None)
+                self._stepping = self._stepped = clerk
+            else:
+                self._refused.setdefault(clerk, time.monotonic())
         try:
-            yield goes_on
+            yield ours
         finally:
             with self._changed:
-                self._note_busy(busy)
-                self._stepping = self._stepping and not mine
+                if ours:
+                    self._stepping = None
                 self._changed.notify_all()
 
-    def _note_busy(self, busy: bool) -> None:
-        if busy:
-            self._busy_at = time.monotonic()
+    def rest(self, clerk: Clerk, seconds: float) -> None:
+        """Wait for so long; in a crowd only until there is something for others, and not at all before a step."""
+        with self._changed:
+            if not (clerk in self._asked and clerk in self._refused):
+                self._changed.wait_for(lambda: self._called(clerk), seconds)
 
-    def _clear(self) -> bool:
-        out_of_patience = time.monotonic() - self._stepped_at > PATIENCE
-        return not self._stepping and (not self._others or out_of_patience)
+    def look(self, clerk: Clerk) -> None:
+        """``clerk`` is about to look what there is to do."""
+        with self._changed:
+            if clerk not in self._asked:
+                self._refused.pop(clerk, None)  # it was none of its business any more
+            self._asked.discard(clerk)
+            self._owed = self._owed and clerk is not Clerk.DELIVERS
+
+    def _called(self, clerk: Clerk) -> bool:
+        return clerk is Clerk.DELIVERS and self._owed and self.crowded()
+
+    def _clear(self, clerk: Clerk) -> bool:
+        if self._stepping is not None:
+            return False
+        now = time.monotonic()
+        if now - self._refused.get(clerk, now) > PATIENCE:
+            return True
+        its_turn = self._stepped is not clerk or not self._refused.keys() - {clerk}
+        return its_turn and not self._for_others - {clerk}

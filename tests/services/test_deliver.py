@@ -514,7 +514,7 @@ def test_that_it_arrived_counts_even_while_somebody_asks(rig: Rig, shop: int, mo
     settled(rig)
     assert [each["state"] for each in rig.deliveries()] == ["delivered"]
     asked[0].verdict = "absent"  # as of a provider that reads late
-    other.caller._finished.put(asked[0])
+    other.caller.give_back([asked[0]])
     monkeypatch.setattr(other.caller, "start", start)
     assert other.work() == 1  # settled, and nothing sent again
     assert other.work() == 0

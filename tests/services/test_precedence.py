@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import func, select
@@ -13,11 +16,14 @@ from sqlalchemy import func, select
 from app import factory
 from app.models import Attempt, Delivery, Event
 from app.services import deliver, precedence
-from app.services.account import BATCH, Accountant
+from app.services.account import BATCH
+from app.services.calls import Call
 from app.services.deliver import Deliverer
-from app.services.precedence import MEANWHILE, MUCH, WINDOW, Precedence, Recent
+from app.services.precedence import MUCH, PATIENCE, WINDOW, Clerk, Precedence, Recent
 from tests.bodies import woocommerce_order
 from tests.rig import Rig
+
+ACCOUNTS, DELIVERS = Clerk.ACCOUNTS, Clerk.DELIVERS
 
 
 class Clock:
@@ -28,12 +34,12 @@ class Clock:
 
 
 @contextmanager
-def beside(context: Callable[[], object]) -> Iterator[None]:
+def beside(context: Callable[[], AbstractContextManager[object]]) -> Iterator[None]:
     """Another clerk is within ``context`` meanwhile."""
     entered, leave = threading.Event(), threading.Event()
 
     def stay() -> None:
-        with context():  # type: ignore[attr-defined]
+        with context():
             entered.set()
             leave.wait(10)
 
@@ -47,26 +53,30 @@ def beside(context: Callable[[], object]) -> Iterator[None]:
         clerk.join()
 
 
+def parted(found: Precedence, *shops: int | None) -> tuple[list[int | None], list[int | None]]:
+    return found.parted(shops, lambda shop: shop)
+
+
 def crowd() -> Precedence:
-    """There was work for busy ones and for others just now."""
+    """There is work for shop 1, which is busy, and for shop 2."""
     found = Precedence()
-    with found.others(), found.step():
-        pass
+    found.recent.note({1: MUCH + 1})
+    assert parted(found, 1, 2) == ([1], [2])
     return found
 
 
-def steps(found: Precedence) -> bool:
-    with found.step() as ours:
+def steps(found: Precedence, clerk: Clerk = DELIVERS) -> bool:
+    with found.step(clerk) as ours:
         return ours
 
 
-def test_who_had_much_done_of_late_is_busy_for_one_to_two_windows() -> None:
+def test_for_whom_much_was_done_of_late_is_busy_for_one_to_two_windows() -> None:
     clock = Clock()
     recent = Recent(clock)
-    recent.note([1] * MUCH + [None])
+    recent.note({1: MUCH, None: 1})
     assert not recent.busy(1)
-    recent.note([1])
-    assert [recent.busy(who) for who in (1, 2, None)] == [True, False, False]
+    recent.note({1: 1})
+    assert [recent.busy(shop) for shop in (1, 2, None)] == [True, False, False]
     clock.now += WINDOW
     assert recent.busy(1)
     clock.now += WINDOW
@@ -76,87 +86,110 @@ def test_who_had_much_done_of_late_is_busy_for_one_to_two_windows() -> None:
 def test_what_was_done_long_ago_counts_no_more_however_long_nobody_asked() -> None:
     clock = Clock()
     recent = Recent(clock)
-    recent.note([1] * (MUCH + 1))
+    recent.note({1: MUCH + 1})
     clock.now += 2 * WINDOW
     assert not recent.busy(1)
 
 
-def test_a_crowd_takes_busy_ones_and_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crowd_is_work_for_busy_ones_and_for_others_and_ends_without_either(monkeypatch: pytest.MonkeyPatch) -> None:
     found = Precedence()
-    with found.step() as ours:
-        assert (ours, found.crowded()) == (True, False)
-    with found.others():
-        assert found.crowded()
-    assert found.crowded()
-    monkeypatch.setattr(precedence, "MEANWHILE", 0.0)
-    assert not found.crowded()
-    assert MEANWHILE > 0
+    found.recent.note({1: MUCH + 1})
+    assert (parted(found, 1), found.crowded()) == (([1], []), False)
+    assert (parted(found, 2), found.crowded()) == (([], [2]), True)
+    monkeypatch.setattr(precedence, "MEANWHILE", 0.1)
+    for shop in (1, 2):
+        parted(found, 1, 2)
+        until = time.monotonic() + 10
+        while found.crowded():
+            parted(found, shop)
+            with found.others(DELIVERS), found.step(ACCOUNTS):
+                assert time.monotonic() < until
 
 
-def test_settling_does_not_make_a_crowd_last(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_clerk_at_a_time_steps_for_a_busy_one() -> None:
     found = crowd()
-    rig.deliverer._precedence = found
-    monkeypatch.setattr(precedence, "MEANWHILE", 0.3)
-    until = time.monotonic() + 10
-    while found.crowded():
-        with found.others():
-            rig.deliverer.work()
-        assert time.monotonic() < until
-
-
-def test_busy_ones_among_themselves_have_both_clerks() -> None:
-    found = Precedence()
-    with beside(found.step):
-        assert steps(found)
-
-
-def test_in_a_crowd_one_clerk_at_a_time_steps_for_a_busy_one() -> None:
-    found = crowd()
-    with beside(found.step):
+    with beside(lambda: found.step(ACCOUNTS)):
         assert not steps(found)
     assert steps(found)
 
 
-def test_a_busy_one_gives_way_to_work_for_others_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clerks_step_by_turns_where_both_want_to() -> None:
     found = crowd()
-    assert steps(found)
-    with beside(found.others):
+    with beside(lambda: found.step(ACCOUNTS)):
+        assert not steps(found, DELIVERS)
+    assert not steps(found, ACCOUNTS)
+    assert steps(found, DELIVERS)
+    assert steps(found, ACCOUNTS)
+    assert steps(found, ACCOUNTS)
+
+
+def test_whoever_wants_no_step_any_more_is_not_waited_for() -> None:
+    found = crowd()
+    with beside(lambda: found.step(ACCOUNTS)):
+        assert not steps(found, DELIVERS)
+    found.look(DELIVERS)
+    assert not steps(found, ACCOUNTS)
+    found.look(DELIVERS)
+    assert steps(found, ACCOUNTS)
+
+
+def test_a_step_gives_way_to_work_for_others_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = crowd()
+    with beside(lambda: found.others(ACCOUNTS)):
         assert not steps(found)
+        time.sleep(0.01)
         monkeypatch.setattr(precedence, "PATIENCE", 0.0)
         assert steps(found)
 
 
-def test_a_step_begins_as_soon_as_the_way_is_clear(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precedence, "LOOK", 30.0)
-    monkeypatch.setattr(precedence, "PATIENCE", 60.0)
+def test_a_step_that_was_not_refused_has_all_its_patience() -> None:
     found = crowd()
     assert steps(found)
+    time.sleep(PATIENCE)
+    with beside(lambda: found.others(ACCOUNTS)):
+        assert not steps(found)
+
+
+@pytest.mark.parametrize("context", [lambda found: found.others(ACCOUNTS), lambda found: found.step(ACCOUNTS)])
+def test_what_failed_is_in_nobodys_way(context: Callable[[Precedence], AbstractContextManager[object]]) -> None:
+    found = crowd()
+    with pytest.raises(OSError, match="no disk"), context(found):
+        raise OSError("no disk")
+    assert steps(found)
+
+
+def took(action: Callable[[], object]) -> float:
     began = time.monotonic()
-    with beside(found.others):
-        waiting: list[bool] = []
-        clerk = threading.Thread(target=lambda: waiting.append(steps(found)))
+    action()
+    return time.monotonic() - began
+
+
+def test_whoever_delivers_rests_until_something_was_accounted_for_others_in_a_crowd() -> None:
+    for found, woken in ((crowd(), True), (Precedence(), False)):
+        clerk = threading.Thread(target=found.rest, args=(DELIVERS, 2.0))
         clerk.start()
-        time.sleep(0.05)
-        assert not waiting
-    clerk.join()
-    assert waiting == [True]
-    assert time.monotonic() - began < 20
+        time.sleep(0.1)
+        with found.others(ACCOUNTS):
+            pass
+        assert (took(clerk.join) < 1.5) is woken
 
 
-def rests(found: Precedence) -> bool:
-    """Whether somebody who rests for long is left to it."""
-    clerk = threading.Thread(target=found.rest, args=(2.0,))
-    began = time.monotonic()
-    clerk.start()
-    with found.others():
+def test_what_was_accounted_before_whoever_delivers_looked_does_not_wake_them() -> None:
+    found = crowd()
+    with found.others(ACCOUNTS):
         pass
-    clerk.join()
-    return time.monotonic() - began > 1.5
+    assert took(lambda: found.rest(DELIVERS, 2.0)) < 1.5
+    found.look(DELIVERS)
+    with found.others(DELIVERS):
+        pass
+    assert took(lambda: found.rest(DELIVERS, 0.2)) >= 0.2
 
 
-def test_a_clerk_rests_until_the_other_has_worked_for_others_in_a_crowd() -> None:
-    assert rests(Precedence())
-    assert not rests(crowd())
+def test_nobody_rests_who_was_refused_a_step() -> None:
+    found = crowd()
+    with beside(lambda: found.step(ACCOUNTS)):
+        assert not steps(found)
+        assert took(lambda: found.rest(DELIVERS, 2.0)) < 1.5
 
 
 # accounting
@@ -176,10 +209,11 @@ def accounted(rig: Rig) -> list[int]:
 
 @pytest.fixture
 def merchants(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> tuple[int, int]:
-    """A busy shop, the first in every list, and another; a dozen is much here."""
-    monkeypatch.setattr(precedence, "MUCH", 12)
+    """A busy shop, the first in every list, and another; a dozen orders are much here. Both clerks are one worker's."""
+    monkeypatch.setattr(precedence, "MUCH", 60)
     monkeypatch.setattr(precedence, "WINDOW", 3600.0)
     monkeypatch.setattr(precedence, "MEANWHILE", 3600.0)
+    rig.deliverer._precedence = rig.accountant._precedence
     return rig.shop("woocommerce", "https://busy.example"), rig.shop("woocommerce", "https://other.example")
 
 
@@ -199,7 +233,19 @@ def test_others_are_accounted_for_before_busy_ones_which_have_one_batch_a_round(
     assert accounted(rig)[21 + BATCH :] == [other] + [busy] * BATCH
 
 
-def test_in_a_crowd_several_busy_ones_take_turns(rig: Rig, merchants: tuple[int, int]) -> None:
+def test_without_others_all_busy_ones_have_a_batch_a_round(rig: Rig, merchants: tuple[int, int]) -> None:
+    for shop in merchants:
+        stored(rig, shop, 1, 13)
+    rig.account()
+    for shop in merchants:
+        stored(rig, shop, 100, 2 * BATCH)
+    rig.accountant._precedence._others_at = -3600.0  # none for long
+    assert [rig.accountant.work() for _ in range(3)] == [2 * BATCH, 2 * BATCH, 0]
+
+
+def test_in_a_crowd_several_busy_ones_take_turns(
+    rig: Rig, merchants: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     busy, other = merchants
     third = rig.shop("woocommerce", "https://busy-too.example")
     for shop in (busy, third):
@@ -208,29 +254,47 @@ def test_in_a_crowd_several_busy_ones_take_turns(rig: Rig, merchants: tuple[int,
     stored(rig, other, 100, 1)
     stored(rig, busy, 100, 3 * BATCH)
     stored(rig, third, 100, 3 * BATCH)
-    rig.accountant.work()
-    rounds = [rig.accountant.work() for _ in range(6)]
-    assert rounds == [BATCH] * 5 + [0]
-    rest = accounted(rig)[26:]
-    assert rest[0] == other
-    assert sorted(rest[1:]) == sorted([busy, third] * 3 * BATCH)
-    assert {len(set(rest[1 + start : 1 + start + BATCH])) for start in range(0, 6 * BATCH, BATCH)} == {1}
+    turns = itertools.count()
+    # For whom it happens to be: here for each after the other.
+    monkeypatch.setattr(random, "shuffle", lambda found: found.sort(reverse=bool(next(turns) % 2)))
+    assert [rig.accountant.work() for _ in range(7)] == [1 + BATCH, *[BATCH] * 5, 0]
+    batches = [shop for turn in range(3) for shop in (busy, third)]
+    assert accounted(rig)[26:] == [other, *(shop for shop in batches for _ in range(BATCH))]
+
+
+def test_a_busy_one_that_another_worker_is_at_keeps_nobody_from_the_next(
+    rig: Rig, merchants: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy, other = merchants
+    third = rig.shop("woocommerce", "https://busy-too.example")
+    for shop in (busy, third):
+        stored(rig, shop, 1, 13)
+    rig.account()
+    for shop in (busy, third, other):
+        stored(rig, shop, 100, 1)
+
+    @contextmanager
+    def turns(numbers: list[int]) -> Iterator[frozenset[int]]:
+        yield frozenset(numbers) - {busy}
+
+    monkeypatch.setattr(rig.accountant._db, "turns", turns)
+    monkeypatch.setattr(random, "shuffle", lambda found: found.sort())
+    assert rig.accountant.work() == 2
+    assert accounted(rig)[26:] == [other, third]
 
 
 def test_a_busy_one_that_had_to_give_way_is_not_taken_for_nothing_to_do(rig: Rig, merchants: tuple[int, int]) -> None:
-    busy, _ = merchants
-    shared = crowd()
-    accountant = Accountant(rig.db.of_clerks(), rig.parts.router, precedence=shared)
+    busy, other = merchants
+    shared = rig.accountant._precedence
     stored(rig, busy, 1, 13)
-    while accountant.work():
-        pass
+    stored(rig, other, 1, 1)
+    rig.account()
     stored(rig, busy, 100, 1)
-    assert steps(shared)
-    with beside(shared.others):
-        assert accountant.work() == 1
-        assert len(accounted(rig)) == 13
-    assert accountant.work() == 1
-    assert len(accounted(rig)) == 14
+    with beside(lambda: shared.others(DELIVERS)):
+        assert rig.accountant.work() == 1
+        assert len(accounted(rig)) == 14
+    assert rig.accountant.work() == 1
+    assert len(accounted(rig)) == 15
 
 
 # delivering
@@ -243,65 +307,124 @@ def sent_to(rig: Rig) -> list[int]:
         return list(session.scalars(wanted.order_by(Attempt.id)))
 
 
-def settled(rig: Rig, clerk: Deliverer) -> None:
+def all_back(clerk: Deliverer) -> None:
     """Let all calls come back, without settling them."""
     until = time.monotonic() + 20
-    while len(found := clerk.caller.finished()) < clerk.caller._size - clerk.caller.room():
+    while True:
+        found = clerk.caller.finished()
         clerk.caller.give_back(found)
+        if len(found) == clerk.caller.size - clerk.caller.room():
+            return
         assert time.monotonic() < until
         time.sleep(0.005)
-    clerk.caller.give_back(found)
 
 
-def test_others_are_claimed_for_before_busy_ones_which_have_a_step_a_round(
-    rig: Rig, merchants: tuple[int, int], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def sending(rig: Rig, merchants: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> tuple[int, int]:
+    """Both send to Spotler and Seeka; there is a crowd, and nothing to do. A step is one call."""
     monkeypatch.setattr(deliver, "IN_A_STEP", 1)
     busy, other = merchants
     for shop in merchants:
         rig.switch_on(shop, "spotler", "seeka")
-    stored(rig, busy, 1, 60)
+    stored(rig, busy, 1, 20)
     rig.work()
+    stored(rig, busy, 50, 1)
+    stored(rig, other, 50, 1)
+    rig.work()
+    assert rig.accountant._precedence.crowded()
+    assert rig.deliverer.caller.idle()
+    return merchants
+
+
+def test_others_are_claimed_for_before_busy_ones_which_have_a_step_a_round(rig: Rig, sending: tuple[int, int]) -> None:
+    busy, other = sending
     before = len(sent_to(rig))
-    stored(rig, busy, 100, 3)
-    stored(rig, other, 200, 1)
+    for shop in sending:
+        stored(rig, shop, 100, 3)
     rig.account()
-    assert rig.deliverer.work()  # there is a crowd from here on
-    settled(rig, rig.deliverer)
-    stored(rig, busy, 110, 3)
-    stored(rig, other, 210, 1)
-    rig.account()
-    first = len(sent_to(rig)) - before
-    free = rig.deliverer.caller.room()
-    assert rig.deliverer.work()
-    now = sent_to(rig)[before + first :]
-    assert now[:2] == [other] * 2
-    # One destination of the busy one's in one call, and of what had come back one call settled.
-    assert now[2:] == [busy] * 3
-    assert rig.deliverer.caller.room() == free - 2 + 1 - 1
+    rig.deliverer.work()
+    # One destination of the busy one's.
+    assert sent_to(rig)[before:] == [other] * 6 + [busy] * 3
+    all_back(rig.deliverer)
+    under_way = rig.deliverer.caller.size - rig.deliverer.caller.room()
+    rig.deliverer.work()
+    # The other one; and one call of those that had come back is settled.
+    assert sent_to(rig)[before + 9 :] == [busy] * 3
+    assert rig.deliverer.caller.size - rig.deliverer.caller.room() == under_way - 1 + 1
     rig.work()
     assert {each["state"] for each in rig.deliveries()} <= {"delivered", "skipped"}
     assert rig.violations() == []
 
 
-def test_a_busy_destination_that_had_to_give_way_is_not_taken_for_nothing_to_do(
-    rig: Rig, merchants: tuple[int, int]
+def test_what_a_step_left_is_settled_before_what_comes_back_later(
+    rig: Rig, sending: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    busy, _ = merchants
-    shared = crowd()
-    rig.deliverer._precedence = shared
-    rig.switch_on(busy, "seeka")
-    stored(rig, busy, 1, 20)
-    rig.work()
-    before = sent_to(rig)
+    busy, _ = sending
     stored(rig, busy, 100, 1)
     rig.account()
-    assert steps(shared)
-    with beside(shared.others):
+    with monkeypatch.context() as patch:
+        patch.setattr(deliver, "IN_A_STEP", 64)
+        rig.deliverer.work()
+    all_back(rig.deliverer)
+    first, second = calls = rig.deliverer.caller.finished()
+    rig.deliverer.caller.give_back(calls)
+    settled: list[object] = []
+    settle = rig.deliverer._settle
+
+    def note(some: Sequence[Call]) -> None:
+        settle(some)
+        settled.extend(some)
+        if len(settled) == 1:  # another one comes back
+            later = replace(first, items=[])
+            rig.deliverer.caller._finished.append(later)  # after whatever waits
+            rig.deliverer.caller.reserve(1)
+
+    monkeypatch.setattr(rig.deliverer, "_settle", note)
+    for _ in range(3):
+        rig.deliverer.work()
+    assert settled[0] is first
+    assert settled[1] is second
+    assert len(settled) == 3
+
+
+def test_busy_ones_leave_threads_to_others(rig: Rig, sending: tuple[int, int]) -> None:
+    busy, other = sending
+    before = sent_to(rig)
+    caller = rig.deliverer.caller
+    taken = caller.reserve(caller.size - int(caller.size * deliver.KEPT))  # by calls that take long
+    stored(rig, busy, 100, 1)
+    rig.account()
+    rig.deliverer.work()
+    assert sent_to(rig) == before
+    stored(rig, other, 100, 1)
+    rig.account()
+    rig.deliverer.work()
+    assert sent_to(rig) == [*before, other, other]
+    caller.free(taken)
+    rig.work()
+    assert sent_to(rig) == [*before, other, other, busy, busy]
+
+
+def test_a_busy_shop_that_had_to_give_way_is_not_taken_for_nothing_to_do(rig: Rig, sending: tuple[int, int]) -> None:
+    busy, _ = sending
+    before = sent_to(rig)
+    assert rig.deliverer.work() == 0
+    stored(rig, busy, 100, 1)
+    rig.account()
+    with beside(lambda: rig.accountant._precedence.others(ACCOUNTS)):
         assert rig.deliverer.work() == 1
         assert sent_to(rig) == before
     rig.work()
-    assert sent_to(rig) == [*before, busy]
+    assert sent_to(rig) == [*before, busy, busy]
+
+
+def test_a_shop_is_busy_with_what_shadow_mode_builds_too(rig: Rig, merchants: tuple[int, int]) -> None:
+    busy, _ = merchants
+    rig.switch_on(busy, "seeka", mode="shadow")
+    rig.accountant._precedence = Precedence()  # what was accounted for does not count here
+    stored(rig, busy, 1, 61)
+    rig.work()
+    assert parted(rig.deliverer._precedence, busy) == ([busy], [])
 
 
 def test_what_waited_behind_a_superseded_state_goes_out_in_the_same_round(rig: Rig) -> None:
@@ -321,8 +444,31 @@ def test_what_waited_behind_a_superseded_state_goes_out_in_the_same_round(rig: R
     ]
 
 
-def test_both_clerks_of_a_worker_and_its_loop_tell_each_other(rig: Rig) -> None:
+def test_both_clerks_of_a_worker_tell_each_other(rig: Rig) -> None:
     worker = factory.create_worker(rig.parts)
     shared = worker._precedence
     assert worker._accountant._precedence is shared
     assert worker._deliverer._precedence is shared
+
+
+def test_a_clerk_of_a_worker_rests_as_precedence_has_it(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    rested: set[Clerk] = set()
+    rest = Precedence.rest
+
+    def note(self: Precedence, clerk: Clerk, seconds: float) -> None:
+        rested.add(clerk)
+        rest(self, clerk, seconds)
+
+    monkeypatch.setattr(Precedence, "rest", note)
+    shop = rig.shop("woocommerce")
+    rig.switch_on(shop, "seeka")
+    stored(rig, shop, 1, 1)
+    worker = factory.create_worker(rig.parts)
+    worker.start()
+    try:
+        until = time.monotonic() + 20
+        while rested != {ACCOUNTS, DELIVERS}:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+    finally:
+        worker.stop()
