@@ -77,6 +77,7 @@ class Deliverer:
         self._precedence = precedence or Precedence()
         self._resting: dict[int, float] = {}  #: destinations to leave alone, until when by time.monotonic()
         self.caller = caller
+        self._kept = int(caller.size * KEPT)
         self._under_way: dict[int, float] = {}  #: deliveries that are neither settled nor lost, by their claims' moment
 
     def work(self) -> int:
@@ -105,7 +106,9 @@ class Deliverer:
             self.caller.give_back(finished[len(some) :])
             if not ours:
                 return 1
-            return moved + (self._claim_next(busy, step=True).moved if busy else 0)
+            if busy and self.caller.room() > self._kept:
+                moved += self._claim_next(busy, step=True).moved
+            return moved
 
     def _parted(self) -> tuple[list[int], list[int]]:
         """Destinations for which something is due: those of busy shops, and others."""
@@ -187,7 +190,7 @@ class Deliverer:
     def _claim(self, some: Sequence[int], *, step: bool = False) -> Claimed:
         """Claim in one transaction; in a step few deliveries, and a part of the threads is left to others."""
         reserved: list[int] = []
-        kept = int(self.caller.size * KEPT) if step else 0
+        kept = self._kept if step else 0
 
         def reserve(most: int) -> int:
             reserved.append(self.caller.reserve(min(most, self.caller.room() - kept)))

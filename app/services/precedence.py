@@ -24,13 +24,15 @@ PATIENCE = 0.2  #: seconds after which a step no longer gives way: others that a
 
 
 class Clerk(Enum):
-    """Who works, and how many seconds a step of theirs waits before they look whether there is anything for others.
+    """Who works."""
 
-    Looking costs whoever delivers more, and they are told when something was accounted for others.
-    """
+    ACCOUNTS = "accounts"
+    DELIVERS = "delivers"
 
-    ACCOUNTS = 0.005
-    DELIVERS = 0.05
+
+#: Seconds that a step waits before its clerk looks whether there is anything for others. Looking costs whoever delivers
+#: more, and they are told when something was accounted for others.
+LOOK = {Clerk.ACCOUNTS: 0.005, Clerk.DELIVERS: 0.05}
 
 
 class Recent:
@@ -114,7 +116,7 @@ class Precedence:
         """
         with self._changed:
             self._asked.add(clerk)
-            self._changed.wait_for(lambda: self._clear(clerk) or self._called(clerk), clerk.value)
+            self._changed.wait_for(lambda: self._clear(clerk) or self._called(clerk), LOOK[clerk])
             ours = self._clear(clerk)
             if ours:
                 self._refused.pop(clerk, None)
