@@ -203,7 +203,9 @@ def stored(rig: Rig, shop: int, first: int, number: int) -> None:
 def accounted(rig: Rig) -> list[int]:
     """The shops of the webhooks that were accounted for, in that order."""
     with rig.db.read() as session:
-        found = session.execute(select(Event.webhook_id, Event.shop_id, func.min(Event.id)).group_by(Event.webhook_id))
+        found = session.execute(
+            select(Event.webhook_id, Event.shop_id, func.min(Event.id)).group_by(Event.webhook_id, Event.shop_id)
+        )
         return [row.shop_id for row in sorted(found, key=lambda row: row[2])]
 
 
