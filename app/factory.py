@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -30,6 +31,7 @@ from app.services.account import Accountant
 from app.services.alert_addresses import StopLinks
 from app.services.alert_mail import Links
 from app.services.alerts import Alerts
+from app.services.brake import Brake
 from app.services.budgets import Budgets
 from app.services.calls import Caller
 from app.services.chores import Chores
@@ -281,7 +283,8 @@ def create_app(parts: Parts, worker: Worker | None = None) -> Flask:
     app = Flask("app.web")
     app.config["MAX_CONTENT_LENGTH"] = parts.config.max_webhook_bytes
     app.config["SECRET_KEY"] = parts.config.secret_key
-    intake = Intake(parts.db, on_stored=_tell(parts, worker))
+    brake = Brake()
+    intake = Intake(parts.db, on_stored=_tell(parts, worker, brake))
     shopify = create_shopify(parts.config)
     app.extensions.update(
         config=parts.config,
@@ -292,7 +295,7 @@ def create_app(parts: Parts, worker: Worker | None = None) -> Flask:
         intake=intake,
         link_sender=LinkSender(parts.db, create_mailer(parts.config)),
         router=parts.router,
-        receiver=Receiver(parts.db, intake, parts.config.cipher(), parts.config.shopify_secrets),
+        receiver=Receiver(parts.db, intake, parts.config.cipher(), parts.config.shopify_secrets, brake),
         stores=create_stores(parts),
         vault=parts.vault,
     )
@@ -327,11 +330,10 @@ def create_watch(parts: Parts) -> Flask:
     return app
 
 
-def _tell(parts: Parts, worker: Worker | None) -> Callable[[], None]:
-    """Whom to tell that webhooks were stored."""
-    if parts.hints:
-        return parts.hints.webhooks
-    return worker.wake if worker else lambda: None
+def _tell(parts: Parts, worker: Worker | None, brake: Brake) -> Callable[[Counter[int | None]], None]:
+    """Tells whoever accounts for webhooks that some were stored."""
+    tell = parts.hints.webhooks if parts.hints else worker.wake if worker else lambda others: None
+    return lambda webhooks: tell(brake.stored(webhooks))
 
 
 def _harden(response: Response) -> Response:

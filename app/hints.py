@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 THREADS = 1  #: that follows hints, in each worker process: it only wakes others
 GATHER = 0.1  #: seconds from one time of telling to the next: equal hints of that time become one
+HURRY = 0.01  #: the same where there are webhooks for others than a shop that gets very many
 SHARE = 32  #: destinations for each hint; it wakes one worker, which claims for many
 STALE = 30.0  #: seconds after which a hint says nothing any more: every worker has looked since
 PATIENCE = 3.0  #: seconds for the broker to answer
@@ -44,10 +45,11 @@ class Hints:
         queue = "tillwire." + re.sub(r"[^A-Za-z0-9_-]", "_", database)
         self._read = dramatiq.actor(broker=self._broker, actor_name="webhooks", queue_name=queue)(self._on_webhooks)
         self._send = dramatiq.actor(broker=self._broker, actor_name="deliver", queue_name=queue)(self._on_delivery)
-        self._wake: Callable[[], None] = lambda: None
+        self._wake: Callable[[bool], None] = lambda others: None
         self._settle: Callable[[], None] = lambda: None
         self._worker: dramatiq.Worker | None = None
         self._noted: set[int | None] = set()  #: destinations to tell of; None: webhooks
+        self._others = False  #: webhooks, some of them for others than a shop that gets very many
         self._noting = threading.Condition()
         self._closed = False
         self._publisher = threading.Thread(target=self._publish, name="hints", daemon=True)
@@ -55,28 +57,35 @@ class Hints:
 
     # telling
 
-    def webhooks(self) -> None:
-        """Some were stored."""
-        self._note([None])
+    def webhooks(self, others: bool = False) -> None:
+        """Some were stored; with ``others`` some for shops that get few, beside one that gets very many."""
+        self._note([None], others)
 
     def deliveries(self, destinations: Iterable[int]) -> None:
         """These have something due."""
         self._note(destinations)
 
-    def _note(self, what: Iterable[int | None]) -> None:
+    def _note(self, what: Iterable[int | None], others: bool = False) -> None:
         with self._noting:
             self._noted.update(what)
+            self._others = self._others or others
             self._noting.notify()
 
     def _publish(self) -> None:
         failing = False
         while told := self._next():
+            destinations, others = told
             try:
-                for each in told:
+                for each in destinations:
                     at = time.time()
-                    self._read.send(at) if each is None else self._send.send(each, at)
+                    if each is not None:
+                        self._send.send(each, at)
+                    elif others:
+                        self._read.send(at, others)
+                    else:
+                        self._read.send(at)  # a worker of an older version takes nothing else
                 failing = False
-                self._pause(GATHER)
+                self._gather()
             except Exception as error:
                 if not failing:
                     log.warning("the broker takes no hints (%s): workers look by themselves", type(error).__name__)
@@ -87,21 +96,29 @@ class Hints:
         with self._noting:
             self._noting.wait_for(lambda: self._closed, seconds)
 
-    def _next(self) -> set[int | None]:
-        """What to tell; nothing once we are closed and all is told."""
+    def _gather(self) -> None:
+        with self._noting:
+            self._noting.wait_for(lambda: self._closed, HURRY)
+            self._noting.wait_for(lambda: self._closed or self._others, GATHER - HURRY)
+
+    def _next(self) -> tuple[list[int | None], bool] | None:
+        """What to tell, webhooks first, and whether some are for others; None once we are closed and all is told."""
         with self._noting:
             self._noting.wait_for(lambda: self._noted or self._closed)
             noted, self._noted = self._noted, set()
+            others, self._others = self._others, False
+        if not noted:
+            return None
         destinations = sorted(each for each in noted if each is not None)
-        return {*([None] if None in noted else []), *destinations[::SHARE]}
+        return [*([None] if None in noted else []), *destinations[::SHARE]], others
 
     # following
 
-    def listen(self, wake: Callable[[], None], settle: Callable[[], None]) -> None:
+    def listen(self, wake: Callable[[bool], None], settle: Callable[[], None]) -> None:
         """Follow hints in a thread of the engine's, until closed.
 
         Args:
-            wake: called where webhooks were stored.
+            wake: called where webhooks were stored, with what `webhooks` was told.
             settle: called where something is due. What is due is claimed for many destinations at once, so it does not
                 matter which one a hint names.
         """
@@ -109,9 +126,9 @@ class Hints:
         self._worker = dramatiq.Worker(self._broker, worker_threads=THREADS, worker_timeout=_LOOK)
         self._worker.start()
 
-    def _on_webhooks(self, at: float) -> None:
+    def _on_webhooks(self, at: float, others: bool = False) -> None:
         if time.time() - at < STALE:
-            self._wake()
+            self._wake(others)
 
     def _on_delivery(self, _destination_id: int, at: float) -> None:
         if time.time() - at < STALE:

@@ -68,7 +68,7 @@ class Worker:
         self._main = threading.Thread(target=self._run, name="worker", daemon=True)
         self._clerks: list[threading.Thread] = []
         deliverer.caller.on_finished = self.settle
-        accountant.on_owed = hints.deliveries if hints else lambda destinations: self.settle()
+        accountant.on_owed = self._on_owed
 
     def start(self) -> None:
         self._main.start()
@@ -80,13 +80,21 @@ class Worker:
         self.settle()
         self._main.join()
 
-    def wake(self) -> None:
-        """Webhooks were stored."""
+    def wake(self, others: bool = False) -> None:
+        """Webhooks were stored; with ``others`` some for shops that have little to do, beside one that has much."""
+        if others:
+            self._precedence.call(Clerk.ACCOUNTS)
         self._arrived.set()
 
     def settle(self) -> None:
         """A call came back, or something is due."""
         self._due.set()
+
+    def _on_owed(self, destinations: set[int]) -> None:
+        if self._hints:
+            self._hints.deliveries(destinations)
+        if not self._hints or self._precedence.crowded():  # nobody steps until ours has looked
+            self.settle()
 
     def _run(self) -> None:
         with ExitStack() as stack:

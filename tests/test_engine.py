@@ -187,13 +187,17 @@ def test_hints_of_an_hour_ago_are_not_followed(tmp_path: Path, postgres_url: str
         found = rig.parts.hints
         assert found is not None
         followed: list[str] = []
-        found._wake, found._settle = (lambda: followed.append("wake")), (lambda: followed.append("settle"))
+        found._wake, found._settle = (
+            (lambda others: followed.append(f"wake, others {others}")),
+            (lambda: followed.append("settle")),
+        )
         found._on_delivery(7, time.time() - 3600)
         found._on_webhooks(time.time() - 3600)
         assert followed == []
         found._on_delivery(7, time.time())
         found._on_webhooks(time.time())
-        assert followed == ["settle", "wake"]
+        found._on_webhooks(time.time(), True)
+        assert followed == ["settle", "wake, others False", "wake, others True"]
 
 
 def test_equal_hints_become_one(tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,6 +214,65 @@ def test_equal_hints_become_one(tmp_path: Path, postgres_url: str, monkeypatch: 
         until(lambda: sent == [1, 1])
         time.sleep(0.3)
         assert sent == [1, 1]
+
+
+def test_webhooks_of_others_than_who_gets_very_many_are_told_of_at_once(
+    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[tuple[bool, ...]] = []
+    with furnished(tmp_path, postgres_url, NOWHERE) as (rig, _):
+        found = rig.parts.hints
+        assert found is not None
+        monkeypatch.setattr(hints, "GATHER", 60.0)
+        monkeypatch.setattr(found._read, "send", lambda at, *others: sent.append(others))
+        found.webhooks()
+        until(lambda: sent == [()])
+        found.webhooks()
+        time.sleep(0.3)
+        assert sent == [()]
+        found.webhooks(others=True)
+        found.webhooks()
+        until(lambda: sent == [(), (True,)])
+        found.webhooks()
+        time.sleep(0.3)
+        assert sent == [(), (True,)]
+
+
+def test_a_broker_that_takes_nothing_is_left_in_peace_whoever_it_is_for(
+    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[float] = []
+    with furnished(tmp_path, postgres_url, NOWHERE) as (rig, _):
+        found = rig.parts.hints
+        assert found is not None
+
+        def fail(*_: object) -> None:
+            tries.append(time.monotonic())
+            raise OSError
+
+        monkeypatch.setattr(hints, "AFTER_ERROR", 60.0)
+        monkeypatch.setattr(found._read, "send", fail)
+        found.webhooks(others=True)
+        until(lambda: tries)
+        found.webhooks(others=True)
+        time.sleep(0.3)
+        assert len(tries) == 1
+
+
+def test_who_delivers_beside_a_busy_shop_looks_as_soon_as_something_is_owed(
+    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its clerks step no more until it has looked, so a hint, which may wake another worker, is not enough."""
+    told: list[set[int]] = []
+    with furnished(tmp_path, postgres_url, NOWHERE) as (rig, _):
+        made = factory.create_worker(rig.parts)
+        monkeypatch.setattr(made._hints, "deliveries", told.append)
+        made._accountant.on_owed({1})
+        assert (told, made._due.is_set()) == ([{1}], False)
+        monkeypatch.setattr(made._precedence, "crowded", lambda: True)
+        made._accountant.on_owed({2})
+        assert (told, made._due.is_set()) == ([{1}, {2}], True)
+        made._deliverer.close()
 
 
 def test_what_was_noted_is_told_before_the_end(

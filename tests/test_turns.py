@@ -190,7 +190,7 @@ def number(db: Database) -> int | None:
 
 def test_webhooks_that_come_while_others_write_share_one_transaction(db: Database) -> None:
     stored: list[int | None] = []
-    intake = Intake(db, on_stored=lambda: stored.append(number(db)))
+    intake = Intake(db, on_stored=lambda _: stored.append(number(db)))
     told = Told(intake)
     with db.begin():
         told.first(db, row("key 0"))

@@ -32,6 +32,7 @@ from connectors.events import Chore
 log = logging.getLogger(__name__)
 
 BATCH = 10  #: webhooks of a shop in a round
+IN_A_STEP = 3  #: of a busy one, while others have work
 SHOPS = 10  #: whose webhooks are read together
 TOGETHER = 20  #: webhooks in a transaction; on SQLite others wait to be stored meanwhile
 TRIES = 3  #: where another worker is at the same rows
@@ -60,6 +61,7 @@ class Accountant:
         self._complete = complete
         self._away = away
         self._precedence = precedence or Precedence()
+        self._owes = False  #: deliveries, in this round
         self.on_owed: Callable[[set[int]], None] = lambda destinations: None
 
     def work(self) -> int:
@@ -67,19 +69,20 @@ class Accountant:
 
         Where busy ones had to give way it is one more, so that nobody takes it that there is nothing to do.
         """
-        self._precedence.look(Clerk.ACCOUNTS)
-        with self._db.read() as session:
-            shops = list(session.scalars(observe.WAITING))
-        away = self._away()
-        waiting = [shop_id for shop_id in shops if shop_id not in away]
-        busy, others = self._precedence.parted(waiting, lambda shop_id: shop_id)
-        done = 0
-        if others:
-            with self._precedence.others(Clerk.ACCOUNTS):
-                done += self._work_in_parts(others)
-        if not self._precedence.crowded():
-            return done + self._work_in_parts(busy)
-        return done + self._step(busy) if busy else done
+        with self._precedence.first(Clerk.ACCOUNTS):
+            with self._db.read() as session:
+                shops = list(session.scalars(observe.WAITING))
+            away = self._away()
+            waiting = [shop_id for shop_id in shops if shop_id not in away]
+            busy, others = self._precedence.parted(waiting, lambda shop_id: shop_id)
+            self._owes = False
+            done = self._work_in_parts(others)
+        if self._owes:
+            self._precedence.call(Clerk.DELIVERS)
+        if busy and self._precedence.crowded():
+            return done + self._step(busy)
+        self._precedence.waive(Clerk.ACCOUNTS)
+        return done + self._work_in_parts(busy)
 
     def _step(self, busy: list[int | None]) -> int:
         """Work for one of them, for whom it happens to be; return 1 where there was no time for any."""
@@ -88,43 +91,46 @@ class Accountant:
             if not ours:
                 return 1
             # Another worker may be at some of them.
-            return next((done for shop_id in busy if (done := self._work_apart([shop_id]))), 0)
+            done = next((done for shop_id in busy if (done := self._work_apart([shop_id], IN_A_STEP))), 0)
+        if done == IN_A_STEP or (done and len(busy) > 1):
+            self._precedence.want(Clerk.ACCOUNTS)
+        return done
 
     def _work_in_parts(self, shop_ids: Sequence[int | None]) -> int:
         return sum(self._work_apart(shop_ids[start : start + SHOPS]) for start in range(0, len(shop_ids), SHOPS))
 
-    def _work_apart(self, shop_ids: Sequence[int | None]) -> int:
+    def _work_apart(self, shop_ids: Sequence[int | None], most: int = BATCH) -> int:
         """Where one of these shops cannot be worked for, the others go on."""
         try:
-            return self._work_for(shop_ids)
+            return self._work_for(shop_ids, most)
         except Exception as error:
             if not lies_in_the_data(error):
                 raise
             if len(shop_ids) > 1:
-                return sum(self._work_apart([shop_id]) for shop_id in shop_ids)
+                return sum(self._work_apart([shop_id], most) for shop_id in shop_ids)
             log.exception("webhooks could not be accounted for; trying again", extra={"shop": shop_ids[0]})
             return 0
 
-    def _work_for(self, shop_ids: Sequence[int | None]) -> int:
+    def _work_for(self, shop_ids: Sequence[int | None], most: int) -> int:
         """Account for the next webhooks of these shops, or (None) of those whose bodies have to tell theirs.
 
         One worker at a time is at a shop: two would get into each other's way over its orders.
         """
         with self._db.turns([shop_id or 0 for shop_id in shop_ids]) as ours:
-            return self._account([shop_id for shop_id in shop_ids if (shop_id or 0) in ours])
+            return self._account([shop_id for shop_id in shop_ids if (shop_id or 0) in ours], most)
 
-    def _account(self, shop_ids: Sequence[int | None]) -> int:
-        found = self._read(shop_ids)
+    def _account(self, shop_ids: Sequence[int | None], most: int) -> int:
+        found = self._read(shop_ids, most)
         reads = self._complete(found)
         for start in range(0, len(reads), TOGETHER):
             self._settle(reads[start : start + TOGETHER])
         self._precedence.recent.note(Counter(read.webhook.shop_id for read in found for _ in range(WEBHOOK)))
         return len(found)
 
-    def _read(self, shop_ids: Sequence[int | None]) -> list[Read]:
+    def _read(self, shop_ids: Sequence[int | None], most: int) -> list[Read]:
         """Parse outside of any transaction: it is the larger part of the work and needs no lock."""
         with self._db.read() as session:
-            return observe.observe(session, shop_ids, BATCH)
+            return observe.observe(session, shop_ids, most)
 
     def _settle(self, reads: Sequence[Read]) -> None:
         """Write all of them together; where one stands in the others' way, each by itself."""
@@ -168,6 +174,7 @@ class Accountant:
         books.count()
         traces.accounted(each.webhook for each in ours)
         if owed := session.info.get("owed"):
+            self._owes = True
             self.on_owed(owed)
 
     def _enter(self, books: Books, read: Read) -> None:

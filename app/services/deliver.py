@@ -34,7 +34,7 @@ CLAIMING = {"sqlite": 0.05, "postgresql": 0.25}
 DESTINATIONS = (8, 64)  #: looked at in one transaction; between these, as many as it has room for
 ROWS = (32, 256)  #: deliveries looked at in one transaction; between these, as many as are done in that time
 SETTLED_AT_ONCE = 200  #: deliveries in one transaction, so that it is short; more only where one call has more
-IN_A_STEP = 64  #: deliveries of busy shops that are claimed, or settled, in one transaction while others have work
+IN_A_STEP = 16  #: deliveries of busy shops that are claimed, or settled, in one transaction while others have work
 KEPT = 0.25  #: part of the threads that is left to others then
 PASSES = 3  #: times that a destination is looked at in one round; an order mostly has no more states than that
 RESTING = 5.0  #: seconds for a destination whose claim failed, so that it costs the others little
@@ -78,6 +78,7 @@ class Deliverer:
         self._resting: dict[int, float] = {}  #: destinations to leave alone, until when by time.monotonic()
         self.caller = caller
         self._kept = int(caller.size * KEPT)
+        self._settled_last = False  #: in the step before
         self._under_way: dict[int, float] = {}  #: deliveries that are neither settled nor lost, by their claims' moment
 
     def work(self) -> int:
@@ -87,28 +88,37 @@ class Deliverer:
             How many deliveries moved; or one more where busy shops had to give way, so that nobody takes it that there
             is nothing to do.
         """
-        self._precedence.look(Clerk.DELIVERS)
-        moved = 0 if self._precedence.crowded() else self._settle_finished()
-        busy, others = self._parted()
-        if others:
-            with self._precedence.others(Clerk.DELIVERS):
-                moved += self._claim_all(others)
-        return moved + (self._step(busy) if self._precedence.crowded() else self._claim_all(busy))
+        with self._precedence.first(Clerk.DELIVERS):
+            moved = self._settle_others() if self._precedence.crowded() else self._settle_finished()
+            busy, others = self._parted()
+            moved += self._claim_all(others)
+        if self._precedence.crowded():
+            return moved + self._step(busy)
+        self._precedence.waive(Clerk.DELIVERS)
+        return moved + self._claim_all(busy)
 
     def _step(self, busy: Sequence[int]) -> int:
-        """Settle and claim as much as keeps others waiting for a moment only; 1 where it was not the moment for it."""
+        """Settle or claim, by turns, as much as keeps others waiting for a moment only; 1 where it was not the moment
+        for it."""
         finished = self.caller.finished()
-        if not (busy or finished):
+        claims = bool(busy) and self.caller.room() > self._kept
+        if not (claims or finished):
+            self._precedence.waive(Clerk.DELIVERS)
             return 0
         with self._precedence.step(Clerk.DELIVERS) as ours:
-            some = _first(finished, IN_A_STEP) if ours else ()
-            moved = self._settle_some(some, finished) if some else 0
-            self.caller.give_back(finished[len(some) :])
+            settles = ours and bool(finished) and not (claims and self._settled_last)
+            some = _first(finished, IN_A_STEP) if settles else ()
+            moved = self._settle_some(some, finished) if settles else 0
+            left = finished[len(some) :]
+            self.caller.give_back(left)
             if not ours:
                 return 1
-            if busy and self.caller.room() > self._kept:
-                moved += self._claim_next(busy, step=True).moved
-            return moved
+            if not settles:
+                moved = self._claim_next(busy, step=True).moved
+        self._settled_last = settles
+        if left or (claims if settles else moved >= IN_A_STEP):
+            self._precedence.want(Clerk.DELIVERS)
+        return moved
 
     def _parted(self) -> tuple[list[int], list[int]]:
         """Destinations for which something is due: those of busy shops, and others."""
@@ -209,10 +219,10 @@ class Deliverer:
             self.caller.free(sum(reserved))
             raise
         self.caller.free(sum(reserved) - len(calls))
-        self._precedence.recent.note(assembly.moved())
         if calls:
             self._under_way |= {item.delivery_id: call.claimed_at for call in calls for item in call.items}
             self.caller.start(calls)
+        self._precedence.recent.note(assembly.moved())
         if not step:
             self._pace(time.monotonic() - began)
         return Claimed(moved, found.left, assembly.skipped())
@@ -251,8 +261,17 @@ class Deliverer:
     # settling
 
     def _settle_finished(self) -> int:
-        settled = 0
+        return self._settle_all(self.caller.finished())
+
+    def _settle_others(self) -> int:
+        """What waits behind them does not have to wait for the steps of busy shops."""
         finished = self.caller.finished()
+        busy = self._precedence.recent.busy
+        self.caller.give_back([call for call in finished if busy(call.target.shop_id)])
+        return self._settle_all([call for call in finished if not busy(call.target.shop_id)])
+
+    def _settle_all(self, finished: Sequence[Call]) -> int:
+        settled = 0
         while finished:
             some = _first(finished, SETTLED_AT_ONCE)
             settled += self._settle_some(some, finished)

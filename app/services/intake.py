@@ -10,7 +10,7 @@ import logging
 import queue
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -107,7 +107,8 @@ def _given(kind: TypeEngine[Any], dialect: Dialect) -> Callable[[Any], Any]:
 class Intake:
     """Stores webhooks; one writer, many waiting requests."""
 
-    def __init__(self, db: Database, *, on_stored: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, db: Database, *, on_stored: Callable[[Counter[int | None]], None] = lambda number: None) -> None:
+        """``on_stored``: told how many were stored for which shop; None: for one that their bodies name."""
         self._db = db
         self._on_stored = on_stored
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
@@ -209,7 +210,7 @@ class Intake:
                 self._fail(batch, error)
             return
         self._answer(batch, stored)
-        self._on_stored()
+        self._on_stored(Counter(each.row["shop_id"] for each in batch))
 
     def _fail(self, batch: list[_Waiting], error: Exception) -> None:
         log.error("storing %d webhooks failed", len(batch), exc_info=error)

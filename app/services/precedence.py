@@ -21,6 +21,7 @@ MUCH = 500  #: done for a shop in `WINDOW` to twice that, in deliveries: ten ord
 WEBHOOK = 5  #: deliveries that a webhook counts for: accounted for, or sent to five providers, an order is as much
 MEANWHILE = 2.0  #: seconds from the last work for others, or for the busy, in which more of it is expected
 PATIENCE = 0.2  #: seconds after which a step no longer gives way: others that are always there would leave it nothing
+LOOK = 0.05  #: seconds that a step waits before its clerk looks by itself whether there is anything for others
 
 
 class Clerk(Enum):
@@ -28,11 +29,6 @@ class Clerk(Enum):
 
     ACCOUNTS = "accounts"
     DELIVERS = "delivers"
-
-
-#: Seconds that a step waits before its clerk looks whether there is anything for others. Looking costs whoever delivers
-#: more, and they are told when something was accounted for others.
-LOOK = {Clerk.ACCOUNTS: 0.005, Clerk.DELIVERS: 0.05}
 
 
 class Recent:
@@ -43,6 +39,7 @@ class Recent:
         self._began = clock()
         self._now: Counter[int | None] = Counter()
         self._before: Counter[int | None] = Counter()
+        self._busy: set[int | None] = set()
         self._guard = threading.Lock()
 
     def note(self, done: Mapping[int | None, int]) -> None:
@@ -50,11 +47,18 @@ class Recent:
         with self._guard:
             self._turn()
             self._now.update(done)
+            self._busy |= {shop for shop in done if self._now[shop] + self._before[shop] > MUCH}
 
     def busy(self, shop_id: int | None) -> bool:
         with self._guard:
             self._turn()
-            return self._now[shop_id] + self._before[shop_id] > MUCH
+            return shop_id in self._busy
+
+    def beside(self, shops: Iterable[int | None]) -> bool:
+        """Whether some shop is busy and any of these is not."""
+        with self._guard:
+            self._turn()
+            return bool(self._busy) and not self._busy.issuperset(shops)
 
     def _turn(self) -> None:
         passed = self._clock() - self._began
@@ -62,6 +66,7 @@ class Recent:
             return
         self._before = self._now if passed < 2 * WINDOW else Counter()
         self._now = Counter()
+        self._busy = {shop for shop, done in self._before.items() if done > MUCH}
         self._began = self._clock()
 
 
@@ -71,12 +76,11 @@ class Precedence:
     def __init__(self) -> None:
         self.recent = Recent()
         self._changed = threading.Condition()
-        self._for_others: set[Clerk] = set()  #: who works for others
+        self._called: set[Clerk] = set()  #: who has to look, for there is something to do for others
+        self._at_first: set[Clerk] = set()  #: who looks, or works for others
         self._stepping: Clerk | None = None  #: who works for a busy one
         self._stepped: Clerk | None = None  #: who did last
-        self._refused: dict[Clerk, float] = {}  #: whose step has to wait, and since when
-        self._asked: set[Clerk] = set()  #: for a step, since they last looked
-        self._owed = False  #: something to others, that whoever delivers has not looked for yet
+        self._wanted: dict[Clerk, float] = {}  #: whose step has to wait, and since when
         self._others_at = self._busy_at = -MEANWHILE  #: by time.monotonic(), when there was work for them last
 
     def crowded(self) -> bool:
@@ -95,34 +99,39 @@ class Precedence:
             self._others_at = time.monotonic()
         return busy, others
 
-    @contextmanager
-    def others(self, clerk: Clerk) -> Iterator[None]:
-        """Work for those who have little to do."""
+    def call(self, clerk: Clerk) -> None:
+        """There is something for others: in a crowd ``clerk`` rests no longer, and nobody steps until it looked."""
         with self._changed:
-            self._for_others.add(clerk)
+            self._called.add(clerk)
+            self._changed.notify_all()
+
+    @contextmanager
+    def first(self, clerk: Clerk) -> Iterator[None]:
+        """Look what there is to do, and work for those who have little."""
+        with self._changed:
+            self._called.discard(clerk)
+            self._at_first.add(clerk)
         try:
             yield
         finally:
             with self._changed:
-                self._for_others.discard(clerk)
-                self._owed = self._owed or clerk is Clerk.ACCOUNTS
+                self._at_first.discard(clerk)
                 self._changed.notify_all()
 
     @contextmanager
     def step(self, clerk: Clerk) -> Iterator[bool]:
-        """Work for a busy one, if True: one clerk at a time, by turns, and neither while the other works for others.
+        """Work for a busy one, if True: one clerk at a time, by turns, and while there is nothing to do for others.
 
         False where it had to wait: look first whether there is anything for others, and then ask again.
         """
         with self._changed:
-            self._asked.add(clerk)
-            self._changed.wait_for(lambda: self._clear(clerk) or self._called(clerk), LOOK[clerk])
+            self._changed.wait_for(lambda: self._clear(clerk) or self._waited_for(clerk), LOOK)
             ours = self._clear(clerk)
             if ours:
-                self._refused.pop(clerk, None)
+                self._wanted.pop(clerk, None)
                 self._stepping = self._stepped = clerk
             else:
-                self._refused.setdefault(clerk, time.monotonic())
+                self._wanted.setdefault(clerk, time.monotonic())
         try:
             yield ours
         finally:
@@ -131,28 +140,32 @@ class Precedence:
                     self._stepping = None
                 self._changed.notify_all()
 
+    def want(self, clerk: Clerk) -> None:
+        """``clerk`` wants another step, as soon as may be."""
+        with self._changed:
+            self._wanted.setdefault(clerk, time.monotonic())
+
+    def waive(self, clerk: Clerk) -> None:
+        """``clerk`` wants no step now."""
+        with self._changed:
+            self._wanted.pop(clerk, None)
+            self._changed.notify_all()
+
     def rest(self, clerk: Clerk, seconds: float) -> None:
         """Wait for so long; in a crowd only until there is something for others, and not at all before a step."""
         with self._changed:
-            if not (clerk in self._asked and clerk in self._refused):
-                self._changed.wait_for(lambda: self._called(clerk), seconds)
+            if clerk not in self._wanted:
+                self._changed.wait_for(lambda: self._waited_for(clerk), seconds)
 
-    def look(self, clerk: Clerk) -> None:
-        """``clerk`` is about to look what there is to do."""
-        with self._changed:
-            if clerk not in self._asked:
-                self._refused.pop(clerk, None)  # it was none of its business any more
-            self._asked.discard(clerk)
-            self._owed = self._owed and clerk is not Clerk.DELIVERS
-
-    def _called(self, clerk: Clerk) -> bool:
-        return clerk is Clerk.DELIVERS and self._owed and self.crowded()
+    def _waited_for(self, clerk: Clerk) -> bool:
+        return clerk in self._called and self.crowded()
 
     def _clear(self, clerk: Clerk) -> bool:
         if self._stepping is not None:
             return False
         now = time.monotonic()
-        if now - self._refused.get(clerk, now) > PATIENCE:
+        if now - self._wanted.get(clerk, now) > PATIENCE:
             return True
-        its_turn = self._stepped is not clerk or not self._refused.keys() - {clerk}
-        return its_turn and not self._for_others - {clerk}
+        if self._at_first - {clerk} or (self._called and self.crowded()):
+            return False
+        return self._stepped is not clerk or not self._wanted.keys() - {clerk}

@@ -21,6 +21,7 @@ from sqlalchemy import select
 from app.db import Database
 from app.models import Endpoint, Shop, WebhookState
 from app.services import answers
+from app.services.brake import Brake
 from app.services.intake import Intake, NotStorable
 from app.services.packing import compress
 from connectors.errors import BadSignature
@@ -67,9 +68,12 @@ Row = dict[str, Any]  #: of `Webhook`, still to be stored
 class Receiver:
     """Both webhook routes, without HTTP."""
 
-    def __init__(self, db: Database, intake: Intake, cipher: MultiFernet, shopify_secrets: tuple[str, ...]) -> None:
+    def __init__(
+        self, db: Database, intake: Intake, cipher: MultiFernet, shopify_secrets: tuple[str, ...], brake: Brake
+    ) -> None:
         self._db = db
         self._intake = intake
+        self._brake = brake
         self._cipher = cipher
         self._shopify_secrets = shopify_secrets
         self._shops: dict[str, tuple[float, int]] = {}
@@ -89,14 +93,22 @@ class Receiver:
         return judged if isinstance(judged, str) else self._intake.store(judged)
 
     async def received(self, token: str | None, headers: Mapping[str, str], body: bytes) -> str:
-        """As `receive`, for a task: what could keep its event loop waiting is done in a thread."""
+        """As `receive`, for a task: what could keep its event loop waiting is done in a thread.
+
+        Answers to a store that sends very much may be held back, see `Brake`.
+        """
         if len(body) <= QUICK and self._at_hand(token, headers):
             judged = self._judge(token, headers, body)
         else:
             loop = asyncio.get_running_loop()
             run = copy_context().run  # what is logged there names the request
             judged = await loop.run_in_executor(self._threads, run, self._judge, token, headers, body)
-        return judged if isinstance(judged, str) else await self._intake.stored(judged)
+        if isinstance(judged, str):
+            return judged
+        result = await self._intake.stored(judged)
+        if delay := self._brake.delay(judged["shop_id"]):
+            await asyncio.sleep(delay)
+        return result
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)

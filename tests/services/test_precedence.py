@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -15,7 +17,7 @@ from sqlalchemy import func, select
 
 from app import factory
 from app.models import Attempt, Delivery, Event
-from app.services import deliver, precedence
+from app.services import account, deliver, precedence
 from app.services.account import BATCH
 from app.services.calls import Call
 from app.services.deliver import Deliverer
@@ -24,6 +26,7 @@ from tests.bodies import woocommerce_order
 from tests.rig import Rig
 
 ACCOUNTS, DELIVERS = Clerk.ACCOUNTS, Clerk.DELIVERS
+STEP = account.IN_A_STEP
 
 
 class Clock:
@@ -91,6 +94,17 @@ def test_what_was_done_long_ago_counts_no_more_however_long_nobody_asked() -> No
     assert not recent.busy(1)
 
 
+def test_whether_any_is_for_others_than_busy_ones_is_only_asked_beside_such() -> None:
+    clock = Clock()
+    recent = Recent(clock)
+    recent.note({1: MUCH})
+    assert not recent.beside([1, 2])
+    recent.note({1: 1})
+    assert [recent.beside(shops) for shops in ([1, 2], [2], [None], [1], [])] == [True, True, True, False, False]
+    clock.now += 2 * WINDOW
+    assert not recent.beside([2])
+
+
 def test_a_crowd_is_work_for_busy_ones_and_for_others_and_ends_without_either(monkeypatch: pytest.MonkeyPatch) -> None:
     found = Precedence()
     found.recent.note({1: MUCH + 1})
@@ -102,7 +116,8 @@ def test_a_crowd_is_work_for_busy_ones_and_for_others_and_ends_without_either(mo
         until = time.monotonic() + 10
         while found.crowded():
             parted(found, shop)
-            with found.others(DELIVERS), found.step(ACCOUNTS):
+            found.call(DELIVERS)
+            with found.first(DELIVERS), found.step(ACCOUNTS):
                 assert time.monotonic() < until
 
 
@@ -121,36 +136,77 @@ def test_clerks_step_by_turns_where_both_want_to() -> None:
     assert steps(found, DELIVERS)
     assert steps(found, ACCOUNTS)
     assert steps(found, ACCOUNTS)
+    found.want(DELIVERS)
+    assert not steps(found, ACCOUNTS)
+    assert steps(found, DELIVERS)
+    assert steps(found, ACCOUNTS)
+
+
+def looks(found: Precedence, clerk: Clerk) -> None:
+    with found.first(clerk):
+        pass
 
 
 def test_whoever_wants_no_step_any_more_is_not_waited_for() -> None:
     found = crowd()
     with beside(lambda: found.step(ACCOUNTS)):
         assert not steps(found, DELIVERS)
-    found.look(DELIVERS)
     assert not steps(found, ACCOUNTS)
-    found.look(DELIVERS)
+    found.waive(DELIVERS)
     assert steps(found, ACCOUNTS)
 
 
 def test_a_step_gives_way_to_work_for_others_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     found = crowd()
-    with beside(lambda: found.others(ACCOUNTS)):
+    with beside(lambda: found.first(ACCOUNTS)):
         assert not steps(found)
         time.sleep(0.01)
         monkeypatch.setattr(precedence, "PATIENCE", 0.0)
         assert steps(found)
 
 
+@pytest.mark.parametrize("called", Clerk)
+def test_nobody_steps_before_whoever_is_called_has_looked_but_not_for_ever(
+    monkeypatch: pytest.MonkeyPatch, called: Clerk
+) -> None:
+    found = crowd()
+    for clerk in Clerk:
+        found.call(called)
+        assert not steps(found, clerk)
+        looks(found, called)
+        assert steps(found, clerk)
+    found.call(called)
+    assert not steps(found)
+    time.sleep(0.01)
+    monkeypatch.setattr(precedence, "PATIENCE", 0.0)
+    assert steps(found)
+
+
+def test_whoever_was_called_is_not_waited_for_without_a_crowd() -> None:
+    found = Precedence()
+    found.call(ACCOUNTS)
+    assert steps(found)
+
+
+def test_whoever_is_called_waits_for_no_step_any_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precedence, "LOOK", 5.0)
+    found = crowd()
+    with beside(lambda: found.step(ACCOUNTS)):
+        caller = threading.Timer(0.1, found.call, [DELIVERS])
+        caller.start()
+        assert took(lambda: steps(found)) < 4.0
+        caller.join()
+
+
 def test_a_step_that_was_not_refused_has_all_its_patience() -> None:
     found = crowd()
     assert steps(found)
     time.sleep(PATIENCE)
-    with beside(lambda: found.others(ACCOUNTS)):
+    with beside(lambda: found.first(ACCOUNTS)):
         assert not steps(found)
 
 
-@pytest.mark.parametrize("context", [lambda found: found.others(ACCOUNTS), lambda found: found.step(ACCOUNTS)])
+@pytest.mark.parametrize("context", [lambda found: found.first(ACCOUNTS), lambda found: found.step(ACCOUNTS)])
 def test_what_failed_is_in_nobodys_way(context: Callable[[Precedence], AbstractContextManager[object]]) -> None:
     found = crowd()
     with pytest.raises(OSError, match="no disk"), context(found):
@@ -164,32 +220,35 @@ def took(action: Callable[[], object]) -> float:
     return time.monotonic() - began
 
 
-def test_whoever_delivers_rests_until_something_was_accounted_for_others_in_a_crowd() -> None:
+@pytest.mark.parametrize("clerk", Clerk)
+def test_a_clerk_rests_until_it_is_called_in_a_crowd(clerk: Clerk) -> None:
     for found, woken in ((crowd(), True), (Precedence(), False)):
-        clerk = threading.Thread(target=found.rest, args=(DELIVERS, 2.0))
-        clerk.start()
+        rests = threading.Thread(target=found.rest, args=(clerk, 2.0))
+        rests.start()
         time.sleep(0.1)
-        with found.others(ACCOUNTS):
-            pass
-        assert (took(clerk.join) < 1.5) is woken
+        found.call(clerk)
+        assert (took(rests.join) < 1.5) is woken
 
 
-def test_what_was_accounted_before_whoever_delivers_looked_does_not_wake_them() -> None:
+def test_who_is_called_while_looking_does_not_rest_and_who_was_called_before_does() -> None:
     found = crowd()
-    with found.others(ACCOUNTS):
-        pass
+    with found.first(DELIVERS):
+        found.call(DELIVERS)
     assert took(lambda: found.rest(DELIVERS, 2.0)) < 1.5
-    found.look(DELIVERS)
-    with found.others(DELIVERS):
-        pass
+    looks(found, DELIVERS)
+    found.call(ACCOUNTS)
     assert took(lambda: found.rest(DELIVERS, 0.2)) >= 0.2
 
 
-def test_nobody_rests_who_was_refused_a_step() -> None:
+def test_nobody_rests_who_was_refused_a_step_or_wants_another() -> None:
     found = crowd()
     with beside(lambda: found.step(ACCOUNTS)):
         assert not steps(found)
         assert took(lambda: found.rest(DELIVERS, 2.0)) < 1.5
+    assert steps(found)
+    assert took(lambda: found.rest(DELIVERS, 0.2)) >= 0.2
+    found.want(DELIVERS)
+    assert took(lambda: found.rest(DELIVERS, 2.0)) < 1.5
 
 
 # accounting
@@ -219,20 +278,20 @@ def merchants(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> tuple[int, int]:
     return rig.shop("woocommerce", "https://busy.example"), rig.shop("woocommerce", "https://other.example")
 
 
-def test_others_are_accounted_for_before_busy_ones_which_have_one_batch_a_round(
+def test_others_are_accounted_for_before_busy_ones_which_have_one_step_a_round(
     rig: Rig, merchants: tuple[int, int]
 ) -> None:
     busy, other = merchants
     stored(rig, busy, 1, 20)
     rig.account()
     assert accounted(rig) == [busy] * 20
-    stored(rig, busy, 100, 2 * BATCH)
+    stored(rig, busy, 100, 2 * STEP)
     stored(rig, other, 200, 1)
-    assert rig.accountant.work() == 1 + BATCH
-    assert accounted(rig)[20:] == [other] + [busy] * BATCH
+    assert rig.accountant.work() == 1 + STEP
+    assert accounted(rig)[20:] == [other] + [busy] * STEP
     stored(rig, other, 201, 1)
-    assert rig.accountant.work() == 1 + BATCH
-    assert accounted(rig)[21 + BATCH :] == [other] + [busy] * BATCH
+    assert rig.accountant.work() == 1 + STEP
+    assert accounted(rig)[21 + STEP :] == [other] + [busy] * STEP
 
 
 def test_without_others_all_busy_ones_have_a_batch_a_round(rig: Rig, merchants: tuple[int, int]) -> None:
@@ -245,34 +304,37 @@ def test_without_others_all_busy_ones_have_a_batch_a_round(rig: Rig, merchants: 
     assert [rig.accountant.work() for _ in range(3)] == [2 * BATCH, 2 * BATCH, 0]
 
 
-def test_in_a_crowd_several_busy_ones_take_turns(
-    rig: Rig, merchants: tuple[int, int], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def two_busy(rig: Rig, merchants: tuple[int, int]) -> tuple[int, int, int]:
+    """Two busy shops with nothing to do any more, and another."""
     busy, other = merchants
     third = rig.shop("woocommerce", "https://busy-too.example")
     for shop in (busy, third):
         stored(rig, shop, 1, 13)
     rig.account()
+    return busy, third, other
+
+
+def test_in_a_crowd_several_busy_ones_take_turns(
+    rig: Rig, two_busy: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy, third, other = two_busy
     stored(rig, other, 100, 1)
-    stored(rig, busy, 100, 3 * BATCH)
-    stored(rig, third, 100, 3 * BATCH)
+    stored(rig, busy, 100, 3 * STEP)
+    stored(rig, third, 100, 3 * STEP)
     turns = itertools.count()
     # For whom it happens to be: here for each after the other.
     monkeypatch.setattr(random, "shuffle", lambda found: found.sort(reverse=bool(next(turns) % 2)))
-    assert [rig.accountant.work() for _ in range(7)] == [1 + BATCH, *[BATCH] * 5, 0]
+    assert [rig.accountant.work() for _ in range(7)] == [1 + STEP, *[STEP] * 5, 0]
     batches = [shop for turn in range(3) for shop in (busy, third)]
-    assert accounted(rig)[26:] == [other, *(shop for shop in batches for _ in range(BATCH))]
+    assert accounted(rig)[26:] == [other, *(shop for shop in batches for _ in range(STEP))]
 
 
 def test_a_busy_one_that_another_worker_is_at_keeps_nobody_from_the_next(
-    rig: Rig, merchants: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+    rig: Rig, two_busy: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    busy, other = merchants
-    third = rig.shop("woocommerce", "https://busy-too.example")
-    for shop in (busy, third):
-        stored(rig, shop, 1, 13)
-    rig.account()
-    for shop in (busy, third, other):
+    busy, third, other = two_busy
+    for shop in two_busy:
         stored(rig, shop, 100, 1)
 
     @contextmanager
@@ -292,7 +354,7 @@ def test_a_busy_one_that_had_to_give_way_is_not_taken_for_nothing_to_do(rig: Rig
     stored(rig, other, 1, 1)
     rig.account()
     stored(rig, busy, 100, 1)
-    with beside(lambda: shared.others(DELIVERS)):
+    with beside(lambda: shared.first(DELIVERS)):
         assert rig.accountant.work() == 1
         assert len(accounted(rig)) == 14
     assert rig.accountant.work() == 1
@@ -309,14 +371,14 @@ def sent_to(rig: Rig) -> list[int]:
         return list(session.scalars(wanted.order_by(Attempt.id)))
 
 
-def all_back(clerk: Deliverer) -> None:
-    """Let all calls come back, without settling them."""
+def all_back(clerk: Deliverer) -> Counter[int]:
+    """Let all calls come back, without settling them; return how many there are, by shop."""
     until = time.monotonic() + 20
     while True:
         found = clerk.caller.finished()
         clerk.caller.give_back(found)
         if len(found) == clerk.caller.size - clerk.caller.room():
-            return
+            return Counter(call.target.shop_id for call in found)
         assert time.monotonic() < until
         time.sleep(0.005)
 
@@ -347,12 +409,27 @@ def test_others_are_claimed_for_before_busy_ones_which_have_a_step_a_round(rig: 
     rig.deliverer.work()
     # One destination of the busy one's.
     assert sent_to(rig)[before:] == [other] * 6 + [busy] * 3
-    all_back(rig.deliverer)
-    under_way = rig.deliverer.caller.size - rig.deliverer.caller.room()
+    assert all_back(rig.deliverer) == {busy: 1, other: 2}  # a call carries three
     rig.deliverer.work()
-    # The other one; and one call of those that had come back is settled.
+    # All of the others' answers are settled, and one of the busy one's.
+    assert all_back(rig.deliverer) == {}
+    assert len(sent_to(rig)) == before + 9
+    rig.deliverer.work()
+    # The busy one's other destination.
     assert sent_to(rig)[before + 9 :] == [busy] * 3
-    assert rig.deliverer.caller.size - rig.deliverer.caller.room() == under_way - 1 + 1
+    assert all_back(rig.deliverer) == {busy: 1}
+
+
+def test_a_busy_one_s_steps_settle_and_claim_by_turns(rig: Rig, sending: tuple[int, int]) -> None:
+    busy, _ = sending
+    before = len(sent_to(rig))
+    came = []
+    for first in range(100, 500, 100):
+        stored(rig, busy, first, 1)
+        rig.account()
+        rig.deliverer.work()
+        came.append((len(sent_to(rig)) - before, all_back(rig.deliverer)[busy]))
+    assert came == [(1, 1), (1, 0), (3, 1), (3, 0)]  # one more order each time, for two destinations
     rig.work()
     assert {each["state"] for each in rig.deliveries()} <= {"delivered", "skipped"}
     assert rig.violations() == []
@@ -413,7 +490,7 @@ def test_a_busy_shop_that_had_to_give_way_is_not_taken_for_nothing_to_do(rig: Ri
     assert rig.deliverer.work() == 0
     stored(rig, busy, 100, 1)
     rig.account()
-    with beside(lambda: rig.accountant._precedence.others(ACCOUNTS)):
+    with beside(lambda: rig.accountant._precedence.first(ACCOUNTS)):
         assert rig.deliverer.work() == 1
         assert sent_to(rig) == before
     rig.work()
@@ -451,6 +528,7 @@ def test_both_clerks_of_a_worker_tell_each_other(rig: Rig) -> None:
     shared = worker._precedence
     assert worker._accountant._precedence is shared
     assert worker._deliverer._precedence is shared
+    worker._deliverer.close()
 
 
 def test_a_clerk_of_a_worker_rests_as_precedence_has_it(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -474,3 +552,51 @@ def test_a_clerk_of_a_worker_rests_as_precedence_has_it(rig: Rig, monkeypatch: p
             time.sleep(0.01)
     finally:
         worker.stop()
+
+
+def test_a_server_tells_its_worker_of_webhooks_for_others_beside_a_busy_shop(
+    rig: Rig, merchants: tuple[int, int]
+) -> None:
+    busy, other = merchants
+    parts = dataclasses.replace(rig.parts, hints=None)  # the worker is in this process
+    worker = factory.create_worker(parts)
+    rig.client = factory.create_app(parts, worker).test_client()
+    stored(rig, other, 1, 1)
+    stored(rig, busy, 1, 13)
+    assert worker._precedence._called == set()
+    assert worker._arrived.is_set()
+    stored(rig, other, 2, 1)
+    assert worker._precedence._called == {ACCOUNTS}
+    worker._deliverer.close()
+
+
+def test_who_delivers_is_called_where_something_is_owed_to_others(rig: Rig, merchants: tuple[int, int]) -> None:
+    _, other = merchants
+    shared = rig.accountant._precedence
+    stored(rig, other, 1, 1)
+    rig.account()
+    assert shared._called == set()  # it reports to nobody
+    rig.switch_on(other, "seeka")
+    stored(rig, other, 2, 1)
+    rig.account()
+    assert shared._called == {DELIVERS}
+    rig.deliverer.work()
+    assert shared._called == set()
+    stored(rig, other, 3, 1)
+    rig.accountant.work()
+    assert shared._called == {DELIVERS}
+
+
+def test_a_clerk_goes_on_after_a_step_that_was_full(rig: Rig, merchants: tuple[int, int]) -> None:
+    busy, other = merchants
+    stored(rig, busy, 1, 13)
+    stored(rig, other, 1, 1)
+    rig.account()
+    shared = rig.accountant._precedence
+    stored(rig, busy, 100, STEP + 1)
+    assert rig.accountant.work() == STEP
+    assert set(shared._wanted) == {ACCOUNTS}
+    assert rig.accountant.work() == 1
+    assert set(shared._wanted) == set()
+    assert rig.accountant.work() == 0
+    assert set(shared._wanted) == set()

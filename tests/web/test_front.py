@@ -8,10 +8,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from sqlalchemy import func, select
 
 from app import factory
 from app.metrics import REGISTRY
+from app.models import Webhook
+from app.services import brake, precedence
 from app.web import front
+from tests.bodies import woocommerce_order
 from tests.rig import DOMAIN, SHOPIFY_SECRET, Rig, signature
 
 JSON = (b"content-type", b"application/json")
@@ -96,6 +100,30 @@ def test_a_refusal_is_counted_as_flask_counts_it(rig: Rig, made: front.Front) ->
     assert ask(made, b"a", headers=proven(b"a", secret="other"))[0] == 401
     rig.client.post("/webhooks/shopify", data=b"a")
     assert counted() == before + 2
+
+
+def test_an_answer_is_held_back_only_when_its_webhook_is_stored(
+    rig: Rig, made: front.Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precedence, "MUCH", 9)  # two webhooks
+    monkeypatch.setattr(brake, "PACE", 2.5)
+    held: list[tuple[float, int]] = []
+
+    async def sleep(seconds: float) -> None:
+        with rig.db.read() as session:
+            held.append((seconds, session.scalar(select(func.count()).select_from(Webhook)) or 0))
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    other = rig.shop("woocommerce")
+    for number in range(3):
+        assert ask(made, b"a", headers=proven(b"a", f"before {number}"))[:2] == (200, b'{"status":"stored"}\n')
+    assert rig.woocommerce(other, "order.updated", woocommerce_order(1)) == "stored"
+    assert ask(made, b"a", headers=proven(b"a", "first"))[:2] == (200, b'{"status":"stored"}\n')
+    assert held == []
+    assert ask(made, b"a", headers=proven(b"a", "second"))[:2] == (200, b'{"status":"stored"}\n')
+    ((seconds, webhooks),) = held
+    assert 0 < seconds <= 1 / 2.5
+    assert webhooks == 6
 
 
 def test_who_hangs_up_in_the_middle_stores_nothing(rig: Rig, made: front.Front) -> None:

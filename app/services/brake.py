@@ -1,0 +1,44 @@
+"""Brake: where one store sends very much while others send too, it gets its answers later, so that it sends less.
+
+What is held back is committed already, and only its answer waits. Stores that wait for an answer before they send more
+than some webhooks at a time are slowed down by it, as WooCommerce is; others are not, and lose nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+from app.services.precedence import MEANWHILE, WEBHOOK, Recent
+
+PACE = 50.0  #: webhooks of such a store in a second; no provider takes as many orders of one merchant
+LONGEST = 0.5  #: seconds for which an answer is held back; Shopify waits for five in all, WooCommerce for longer
+
+
+class Brake:
+    """Of one process that receives."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._recent = Recent(clock)
+        self._others_at = clock() - MEANWHILE  #: when others sent last, beside one that sends very much
+        self._next: dict[int, float] = {}  #: by shop: when its next answer may go
+
+    def stored(self, webhooks: Mapping[int | None, int]) -> bool:
+        """So many were stored for these shops; return whether some are for others than one that sends very much."""
+        self._recent.note({shop_id: WEBHOOK * number for shop_id, number in webhooks.items()})
+        others = self._recent.beside(webhooks)
+        if others:
+            self._others_at = self._clock()
+        return others
+
+    def delay(self, shop_id: int | None) -> float:
+        """Seconds for which to hold back an answer to this shop's store."""
+        now = self._clock()
+        if shop_id is None or self._others_at <= now - MEANWHILE or not self._recent.busy(shop_id):
+            return 0.0
+        at = max(self._next.get(shop_id, now), now)
+        if at - now > LONGEST:
+            return 0.0  # it does not wait for answers
+        self._next[shop_id] = at + 1 / PACE
+        return at - now
