@@ -34,7 +34,13 @@ BENCHES: dict[str, Callable[[Namespace], Mapping[str, Figure]]] = {
     "deliver": lambda given: deliver.run(given.orders, given.rounds, given.pools),
     "workers": lambda given: held.run(),
     "steady": lambda given: steady.run(given.rate, given.seconds),
-    "fair": lambda given: fair.run(given.burst, factor=given.limit_factor, rate=given.burst_rate),
+    "fair": lambda given: fair.run(
+        given.burst,
+        given.rounds,
+        factor=given.limit_factor,
+        rate=given.burst_rate,
+        connections=given.burst_connections,
+    ),
     "backlog": lambda given: deliver.backlog(given.events, given.orders, given.rounds),
 }
 PAGES = "pages"
@@ -47,7 +53,7 @@ def _given() -> Namespace:
     )
     asked.add_argument("--events", type=int, default=MILLION, help="pages, backlog: stored events")
     asked.add_argument("--orders", type=int, default=deliver.ORDERS, help="deliver, backlog: orders of a burst")
-    asked.add_argument("--rounds", type=int, default=deliver.ROUNDS, help="deliver, backlog: rounds of each")
+    asked.add_argument("--rounds", type=int, default=deliver.ROUNDS, help="deliver, fair, backlog: rounds of each")
     asked.add_argument(
         "--pools", type=int, nargs="+", default=deliver.POOLS, help="deliver: processes of the classic app"
     )
@@ -55,6 +61,9 @@ def _given() -> Namespace:
     asked.add_argument("--seconds", type=float, default=steady.SECONDS, help="steady: how long")
     asked.add_argument("--burst", type=int, default=fair.BURST, help="fair: orders of the one merchant")
     asked.add_argument("--burst-rate", type=float, default=0.0, help="fair: its orders/s; 0: as fast as answers come")
+    asked.add_argument(
+        "--burst-connections", type=int, default=fair.CONNECTIONS, help="fair: its webhooks that may wait for an answer"
+    )
     asked.add_argument("--limit-factor", default=FACTOR, help="fair: providers' limits times this; 1: as they are")
     return asked.parse_args()
 

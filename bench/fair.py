@@ -7,30 +7,39 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from itertools import count
 from statistics import median
 
 from bench import burst, systems
 from bench.answering import CALLS
 from bench.burst import Burst
-from bench.deliver import WARM, Trial
+from bench.deliver import ROUNDS, WARM, Trial
 from bench.systems import FACTOR, MERCHANTS, Missing, System
 from bench.turns import Providers, Round, Unfinished, play
 
 BURST = 3_000  #: orders of the one merchant
 RATE = 4.0  #: orders/s of all the others together
 SECONDS = 12.0
-ROUNDS = 2
-_FIRST = 900_000_000  #: number of the burst's first order
+CONNECTIONS = 16  #: of the burst
+_FIRST = 900_000_000  #: number of the first burst's first order
+_APART = 3_000_000  #: what is told before the next round's has numbers below it
 
 Figures = dict[str, float | Exception]
 
 
-def run(orders: int = BURST, rounds: int = ROUNDS, factor: str = FACTOR, rate: float = 0.0) -> Figures:
+def run(
+    orders: int = BURST,
+    rounds: int = ROUNDS,
+    factor: str = FACTOR,
+    rate: float = 0.0,
+    connections: int = CONNECTIONS,
+) -> Figures:
     """
     Args:
         factor: scales the providers' limits: 1 leaves them as they are in earnest.
         rate: orders/s of the burst; 0: as fast as answers come.
+        connections: over which the burst is sent: so many webhooks at a time wait for an answer.
     """
     with systems.answering() as (url, process), systems.broker() as redis:
         providers = Providers(url, process)
@@ -40,9 +49,10 @@ def run(orders: int = BURST, rounds: int = ROUNDS, factor: str = FACTOR, rate: f
         }
         figures: Figures = {}
         numbers = count()  # one answering server counts for all
+        heap = Burst(url="", first=_FIRST, orders=orders, rate=rate, connections=connections)
         for name, mode in modes.items():
             try:
-                pairs = [_pair(providers, mode, orders, rate, next(numbers)) for _ in range(rounds)]
+                pairs = [_pair(providers, mode, heap, next(numbers)) for _ in range(rounds)]
             except (Unfinished, Missing) as error:
                 figures[f"{name}_p95_rise_percent"] = error
                 continue
@@ -51,24 +61,28 @@ def run(orders: int = BURST, rounds: int = ROUNDS, factor: str = FACTOR, rate: f
 
 
 def _pair(
-    providers: Providers, mode: Callable[[], AbstractContextManager[System]], orders: int, rate: float, number: int
+    providers: Providers, mode: Callable[[], AbstractContextManager[System]], heap: Burst, number: int
 ) -> tuple[Round, Round, float]:
-    """The others alone, and beside the burst; and the part of the burst that was still waiting afterwards."""
+    """The others alone, and beside the burst; and the part of the burst that was still waiting afterwards.
+
+    Args:
+        heap: the burst, of the first round.
+    """
     with mode() as system:
-        told = _FIRST + 10 * orders * number
+        told = heap.first + (_APART + heap.orders) * number
         others = _others(system, told - 1_000_000)
         Trial(providers, first=told - 2_000_000).burst(system, WARM)
         alone = play(system, providers, others)
-        heap = Burst(url=system.url, first=told, orders=orders, rate=rate)
+        heap = replace(heap, url=system.url, first=told)
         stores = burst.start(heap)
         try:
             beside = play(system, providers, _others(system, told - 500_000))
-            left = 1 - providers.accepted(heap) / (orders * len(CALLS))
+            left = 1 - providers.accepted(heap) / (heap.orders * len(CALLS))
         finally:
             stores.kill()
             stores.wait()
     if not left:
-        raise Missing(f"the burst of {orders} orders was over before the load beside it: give it more")
+        raise Missing(f"the burst of {heap.orders} orders was over before the load beside it: give it more")
     return alone, beside, left
 
 

@@ -1,11 +1,12 @@
 """Brake: where one store sends very much while others send too, it gets its answers later, so that it sends less.
 
-What is held back is committed already, and only its answer waits. Stores that wait for an answer before they send more
-than some webhooks at a time are slowed down by it, as WooCommerce is; others are not, and lose nothing.
+What is held back is committed already, and only its answer waits. A store that waits for an answer before it sends more
+than some webhooks at a time is slowed down by it, as WooCommerce is; another is not, and loses nothing.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping
 
@@ -13,6 +14,7 @@ from app.services.precedence import MEANWHILE, WEBHOOK, Recent
 
 PACE = 50.0  #: webhooks of such a store in a second; no provider takes as many orders of one merchant
 LONGEST = 0.5  #: seconds for which an answer is held back; Shopify waits for five in all, WooCommerce for longer
+MOST = 200  #: answers held back at a time, for each holds a connection
 
 
 class Brake:
@@ -23,6 +25,7 @@ class Brake:
         self._recent = Recent(clock)
         self._others_at = clock() - MEANWHILE  #: when others sent last, beside one that sends very much
         self._next: dict[int, float] = {}  #: by shop: when its next answer may go
+        self._held = 0
 
     def stored(self, webhooks: Mapping[int | None, int]) -> bool:
         """So many were stored for these shops; return whether some are for others than one that sends very much."""
@@ -32,13 +35,21 @@ class Brake:
             self._others_at = self._clock()
         return others
 
-    def delay(self, shop_id: int | None) -> float:
-        """Seconds for which to hold back an answer to this shop's store."""
+    async def hold(self, shop_id: int | None) -> None:
+        """Wait until an answer to this shop's store may go."""
+        delay = self._delay(shop_id)
+        if not delay or self._held == MOST:
+            return
+        self._held += 1
+        try:
+            await asyncio.sleep(delay)
+        finally:
+            self._held -= 1
+
+    def _delay(self, shop_id: int | None) -> float:
         now = self._clock()
         if shop_id is None or self._others_at <= now - MEANWHILE or not self._recent.busy(shop_id):
             return 0.0
-        at = max(self._next.get(shop_id, now), now)
-        if at - now > LONGEST:
-            return 0.0  # it does not wait for answers
+        at = min(max(self._next.get(shop_id, now), now), now + LONGEST)
         self._next[shop_id] = at + 1 / PACE
         return at - now

@@ -106,8 +106,8 @@ class Receiver:
         if isinstance(judged, str):
             return judged
         result = await self._intake.stored(judged)
-        if delay := self._brake.delay(judged["shop_id"]):
-            await asyncio.sleep(delay)
+        if len(body) <= QUICK:  # a larger one would hold too much memory meanwhile
+            await self._brake.hold(judged["shop_id"])
         return result
 
     def close(self) -> None:

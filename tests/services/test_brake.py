@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from app.services import brake as brake_module
 from app.services.brake import LONGEST, PACE, Brake
 from app.services.precedence import MEANWHILE, MUCH, WEBHOOK, WINDOW
 
@@ -33,54 +36,70 @@ def brake(clock: Clock) -> Brake:
 
 
 def test_who_sends_very_much_is_answered_at_the_pace_and_others_at_once(brake: Brake, clock: Clock) -> None:
-    assert [brake.delay(BUSY) for _ in range(4)] == pytest.approx([0.0, 1 / PACE, 2 / PACE, 3 / PACE])
-    assert brake.delay(OTHER) == 0.0
+    assert [brake._delay(BUSY) for _ in range(4)] == pytest.approx([0.0, 1 / PACE, 2 / PACE, 3 / PACE])
+    assert brake._delay(OTHER) == 0.0
     clock.now += 2.5 / PACE
-    assert brake.delay(BUSY) == pytest.approx(1.5 / PACE)
+    assert brake._delay(BUSY) == pytest.approx(1.5 / PACE)
     clock.now += 10.0
     assert brake.stored({BUSY: VERY_MANY, OTHER: 1})
-    assert brake.delay(BUSY) == 0.0  # what was not sent meanwhile is not made up for
-    assert brake.delay(BUSY) == pytest.approx(1 / PACE)
+    assert brake._delay(BUSY) == 0.0  # what was not sent meanwhile is not made up for
+    assert brake._delay(BUSY) == pytest.approx(1 / PACE)
 
 
 def test_of_several_that_send_very_much_each_has_the_pace(brake: Brake) -> None:
     brake.stored({3: VERY_MANY})
-    assert [brake.delay(shop) for shop in (BUSY, 3, BUSY, 3)] == pytest.approx([0.0, 0.0, 1 / PACE, 1 / PACE])
+    assert [brake._delay(shop) for shop in (BUSY, 3, BUSY, 3)] == pytest.approx([0.0, 0.0, 1 / PACE, 1 / PACE])
 
 
-def test_no_answer_is_held_back_for_long_and_who_does_not_wait_for_answers_not_at_all(brake: Brake) -> None:
-    delays = [brake.delay(BUSY) for _ in range(100)]
-    held = int(PACE * LONGEST) + 1
-    assert max(delays) <= LONGEST
-    assert delays[:held] == pytest.approx([number / PACE for number in range(held)])
-    assert delays[held:] == [0.0] * (100 - held)
+def test_no_answer_is_held_back_for_long(brake: Brake, clock: Clock) -> None:
+    delays = [brake._delay(BUSY) for _ in range(100)]
+    held = int(PACE * LONGEST)
+    assert delays == pytest.approx([*(number / PACE for number in range(held)), *[LONGEST] * (100 - held)])
+    clock.now += LONGEST + 2 / PACE
+    assert brake._delay(BUSY) == 0.0
+
+
+def test_no_more_answers_are_held_back_at_a_time_than_may_be(brake: Brake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(brake_module, "MOST", 3)
+    loop = asyncio.new_event_loop()
+    answers = [loop.create_task(brake.hold(BUSY)) for _ in range(6)]
+    loop.run_until_complete(asyncio.sleep(0))
+    assert [each.done() for each in answers] == [True, False, False, False, True, True]
+    answers[1].cancel()  # who hangs up makes room
+    loop.run_until_complete(asyncio.sleep(0))
+    another = loop.create_task(brake.hold(BUSY))
+    loop.run_until_complete(asyncio.sleep(0))
+    assert not another.done()
+    loop.run_until_complete(asyncio.wait([another, *answers[2:]]))
+    assert brake._held == 0
+    loop.close()
 
 
 def test_without_others_nobody_is_held_back(clock: Clock) -> None:
     brake = Brake(clock)
     assert not brake.stored({OTHER: 1})  # before there was anybody who sent much
     assert not brake.stored({BUSY: VERY_MANY})
-    assert [brake.delay(BUSY) for _ in range(3)] == [0.0] * 3
+    assert [brake._delay(BUSY) for _ in range(3)] == [0.0] * 3
     brake.stored({OTHER: 1})
-    brake.delay(BUSY)
-    assert brake.delay(BUSY) > 0.0
+    brake._delay(BUSY)
+    assert brake._delay(BUSY) > 0.0
     clock.now += MEANWHILE - 0.1
-    assert [brake.delay(BUSY) for _ in range(2)] == pytest.approx([0.0, 1 / PACE])
+    assert [brake._delay(BUSY) for _ in range(2)] == pytest.approx([0.0, 1 / PACE])
     clock.now += 0.2
-    assert [brake.delay(BUSY) for _ in range(2)] == [0.0] * 2
+    assert [brake._delay(BUSY) for _ in range(2)] == [0.0] * 2
 
 
 def test_who_sent_very_much_long_ago_is_not_held_back(brake: Brake, clock: Clock) -> None:
     clock.now += 2 * WINDOW
     assert not brake.stored({BUSY: 1, OTHER: 1})
-    assert [brake.delay(BUSY) for _ in range(2)] == [0.0] * 2
+    assert [brake._delay(BUSY) for _ in range(2)] == [0.0] * 2
 
 
 def test_webhooks_that_name_no_shop_may_be_of_many_and_are_not_held_back(clock: Clock) -> None:
     brake = Brake(clock)
     brake.stored({None: VERY_MANY})
     brake.stored({OTHER: 1})
-    assert [brake.delay(None) for _ in range(2)] == [0.0] * 2
+    assert [brake._delay(None) for _ in range(2)] == [0.0] * 2
 
 
 def test_who_is_held_to_the_pace_still_counts_as_sending_very_much() -> None:
