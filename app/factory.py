@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -39,7 +38,7 @@ from app.services.connections import Connections, Platform
 from app.services.deliver import Deliverer
 from app.services.erase import empty_journal
 from app.services.errands import Errands
-from app.services.intake import Intake
+from app.services.intake import ByShop, Intake
 from app.services.mail import LinkSender, Mailer
 from app.services.precedence import Precedence
 from app.services.receive import Receiver
@@ -287,6 +286,7 @@ def create_app(parts: Parts, worker: Worker | None = None) -> Flask:
     intake = Intake(parts.db, on_stored=_tell(parts, worker, brake))
     shopify = create_shopify(parts.config)
     app.extensions.update(
+        brake=brake,
         config=parts.config,
         connections=create_connections(parts, shopify, patience=PATIENCE),
         db=parts.db,
@@ -295,7 +295,7 @@ def create_app(parts: Parts, worker: Worker | None = None) -> Flask:
         intake=intake,
         link_sender=LinkSender(parts.db, create_mailer(parts.config)),
         router=parts.router,
-        receiver=Receiver(parts.db, intake, parts.config.cipher(), parts.config.shopify_secrets, brake),
+        receiver=Receiver(parts.db, intake, parts.config.cipher(), parts.config.shopify_secrets),
         stores=create_stores(parts),
         vault=parts.vault,
     )
@@ -330,7 +330,7 @@ def create_watch(parts: Parts) -> Flask:
     return app
 
 
-def _tell(parts: Parts, worker: Worker | None, brake: Brake) -> Callable[[Counter[int | None]], None]:
+def _tell(parts: Parts, worker: Worker | None, brake: Brake) -> Callable[[ByShop], None]:
     """Tells whoever accounts for webhooks that some were stored."""
     tell = parts.hints.webhooks if parts.hints else worker.wake if worker else lambda others: None
     return lambda webhooks: tell(brake.stored(webhooks))

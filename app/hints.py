@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import dramatiq
+from dramatiq.middleware import CurrentMessage
 
 if TYPE_CHECKING:
     import redis
@@ -49,7 +50,7 @@ class Hints:
         self._settle: Callable[[], None] = lambda: None
         self._worker: dramatiq.Worker | None = None
         self._noted: set[int | None] = set()  #: destinations to tell of; None: webhooks
-        self._others = False  #: webhooks, some of them for others than a shop that gets very many
+        self._others = False  #: whether there are webhooks for others than a shop that gets very many
         self._noting = threading.Condition()
         self._closed = False
         self._publisher = threading.Thread(target=self._publish, name="hints", daemon=True)
@@ -80,10 +81,8 @@ class Hints:
                     at = time.time()
                     if each is not None:
                         self._send.send(each, at)
-                    elif others:
-                        self._read.send(at, others)
-                    else:
-                        self._read.send(at)  # a worker of an older version takes nothing else
+                    else:  # beside the arguments, of which a worker of an older version takes no others
+                        self._read.send_with_options(args=(at,), others=others)
                 failing = False
                 self._gather()
             except Exception as error:
@@ -126,9 +125,10 @@ class Hints:
         self._worker = dramatiq.Worker(self._broker, worker_threads=THREADS, worker_timeout=_LOOK)
         self._worker.start()
 
-    def _on_webhooks(self, at: float, others: bool = False) -> None:
+    def _on_webhooks(self, at: float) -> None:
         if time.time() - at < STALE:
-            self._wake(others)
+            message = CurrentMessage.get_current_message()
+            self._wake(message is not None and bool(message.options.get("others")))
 
     def _on_delivery(self, _destination_id: int, at: float) -> None:
         if time.time() - at < STALE:
@@ -167,10 +167,10 @@ def _broker(url: str) -> dramatiq.Broker:
     if url.startswith("redis"):
         from dramatiq.brokers.redis import RedisBroker
 
-        return RedisBroker(client=_redis(url), middleware=[])  # type: ignore[no-untyped-call]
+        return RedisBroker(client=_redis(url), middleware=[CurrentMessage()])  # type: ignore[no-untyped-call]
     from dramatiq.brokers.rabbitmq import RabbitmqBroker
 
-    broker = RabbitmqBroker(url=url, middleware=[])
+    broker = RabbitmqBroker(url=url, middleware=[CurrentMessage()])
     _hurry(broker.parameters)
     return broker
 

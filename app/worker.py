@@ -91,9 +91,12 @@ class Worker:
         self._due.set()
 
     def _on_owed(self, destinations: set[int]) -> None:
+        others = self._precedence.crowded() and self._precedence.at_first(Clerk.ACCOUNTS)
+        if others:
+            self._precedence.call(Clerk.DELIVERS)  # of this worker, whomever a hint wakes: nobody steps until it looked
         if self._hints:
             self._hints.deliveries(destinations)
-        if not self._hints or self._precedence.crowded():  # nobody steps until ours has looked
+        if others or not self._hints:
             self.settle()
 
     def _run(self) -> None:
@@ -214,6 +217,7 @@ class Worker:
                 done = work()
             except Exception:
                 log.exception("a round of the worker failed; trying again")
+                self._precedence.waive(clerk)
                 self._stop.wait(AFTER_ERROR)
                 continue
             if not done:

@@ -19,6 +19,7 @@ from sqlalchemy import func, select, update
 from app import factory, hints, worker
 from app.models import Attempt, Delivery, Webhook
 from app.models.delivery import CLAIMABLE, among
+from app.services.precedence import Clerk
 from bench.proxy import Proxy
 from tests.bodies import woocommerce_order
 from tests.processes import Running, until
@@ -196,8 +197,7 @@ def test_hints_of_an_hour_ago_are_not_followed(tmp_path: Path, postgres_url: str
         assert followed == []
         found._on_delivery(7, time.time())
         found._on_webhooks(time.time())
-        found._on_webhooks(time.time(), True)
-        assert followed == ["settle", "wake, others False", "wake, others True"]
+        assert followed == ["settle", "wake, others False"]
 
 
 def test_equal_hints_become_one(tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,23 +219,23 @@ def test_equal_hints_become_one(tmp_path: Path, postgres_url: str, monkeypatch: 
 def test_webhooks_of_others_than_who_gets_very_many_are_told_of_at_once(
     tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sent: list[tuple[bool, ...]] = []
+    sent: list[bool] = []
     with furnished(tmp_path, postgres_url, NOWHERE) as (rig, _):
         found = rig.parts.hints
         assert found is not None
         monkeypatch.setattr(hints, "GATHER", 60.0)
-        monkeypatch.setattr(found._read, "send", lambda at, *others: sent.append(others))
+        monkeypatch.setattr(found._read, "send_with_options", lambda *, args, others: sent.append(others))
         found.webhooks()
-        until(lambda: sent == [()])
+        until(lambda: sent == [False])
         found.webhooks()
         time.sleep(0.3)
-        assert sent == [()]
+        assert sent == [False]
         found.webhooks(others=True)
         found.webhooks()
-        until(lambda: sent == [(), (True,)])
+        until(lambda: sent == [False, True])
         found.webhooks()
         time.sleep(0.3)
-        assert sent == [(), (True,)]
+        assert sent == [False, True]
 
 
 def test_a_broker_that_takes_nothing_is_left_in_peace_whoever_it_is_for(
@@ -246,12 +246,12 @@ def test_a_broker_that_takes_nothing_is_left_in_peace_whoever_it_is_for(
         found = rig.parts.hints
         assert found is not None
 
-        def fail(*_: object) -> None:
+        def fail(**_: object) -> None:
             tries.append(time.monotonic())
             raise OSError
 
         monkeypatch.setattr(hints, "AFTER_ERROR", 60.0)
-        monkeypatch.setattr(found._read, "send", fail)
+        monkeypatch.setattr(found._read, "send_with_options", fail)
         found.webhooks(others=True)
         until(lambda: tries)
         found.webhooks(others=True)
@@ -267,12 +267,29 @@ def test_who_delivers_beside_a_busy_shop_looks_as_soon_as_something_is_owed(
     with furnished(tmp_path, postgres_url, NOWHERE) as (rig, _):
         made = factory.create_worker(rig.parts)
         monkeypatch.setattr(made._hints, "deliveries", told.append)
-        made._accountant.on_owed({1})
-        assert (told, made._due.is_set()) == ([{1}], False)
+        with made._precedence.first(Clerk.ACCOUNTS):
+            made._accountant.on_owed({1})
+        assert (told, made._due.is_set(), made._precedence._called) == ([{1}], False, set())
         monkeypatch.setattr(made._precedence, "crowded", lambda: True)
-        made._accountant.on_owed({2})
-        assert (told, made._due.is_set()) == ([{1}, {2}], True)
+        made._accountant.on_owed({2})  # to the busy one
+        assert (told, made._due.is_set(), made._precedence._called) == ([{1}, {2}], False, set())
+        with made._precedence.first(Clerk.ACCOUNTS):
+            made._accountant.on_owed({3})
+        assert (told, made._due.is_set(), made._precedence._called) == ([{1}, {2}, {3}], True, {Clerk.DELIVERS})
         made._deliverer.close()
+
+
+def test_a_hint_says_whether_it_is_for_others(tmp_path: Path, postgres_url: str, broker_url: str) -> None:
+    woken: list[bool] = []
+    with furnished(tmp_path, postgres_url, broker_url) as (rig, _):
+        found = rig.parts.hints
+        assert found is not None
+        found.listen(woken.append, lambda: None)
+        for number, others in enumerate((False, True, False), 1):
+            found.webhooks(others)
+            until(lambda expected=number: len(woken) == expected)
+        found.ignore()
+        assert woken == [False, True, False]
 
 
 def test_what_was_noted_is_told_before_the_end(

@@ -61,7 +61,6 @@ class Accountant:
         self._complete = complete
         self._away = away
         self._precedence = precedence or Precedence()
-        self._owes = False  #: deliveries, in this round
         self.on_owed: Callable[[set[int]], None] = lambda destinations: None
 
     def work(self) -> int:
@@ -75,10 +74,7 @@ class Accountant:
             away = self._away()
             waiting = [shop_id for shop_id in shops if shop_id not in away]
             busy, others = self._precedence.parted(waiting, lambda shop_id: shop_id)
-            self._owes = False
             done = self._work_in_parts(others)
-        if self._owes:
-            self._precedence.call(Clerk.DELIVERS)
         if busy and self._precedence.crowded():
             return done + self._step(busy)
         self._precedence.waive(Clerk.ACCOUNTS)
@@ -174,7 +170,6 @@ class Accountant:
         books.count()
         traces.accounted(each.webhook for each in ours)
         if owed := session.info.get("owed"):
-            self._owes = True
             self.on_owed(owed)
 
     def _enter(self, books: Books, read: Read) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from app.services.precedence import MEANWHILE, WEBHOOK, Recent
 
 PACE = 50.0  #: webhooks of such a store in a second; no provider takes as many orders of one merchant
-LONGEST = 0.5  #: seconds for which an answer is held back; Shopify waits for five in all, WooCommerce for longer
+LONGEST = 0.5  #: seconds from a webhook to an answer that is held back; Shopify waits for five, WooCommerce for longer
 MOST = 200  #: answers held back at a time, for each holds a connection
 
 
@@ -35,10 +35,10 @@ class Brake:
             self._others_at = self._clock()
         return others
 
-    async def hold(self, shop_id: int | None) -> None:
-        """Wait until an answer to this shop's store may go."""
-        delay = self._delay(shop_id)
-        if not delay or self._held == MOST:
+    async def hold(self, shop_id: int, waited: float) -> None:
+        """Wait until an answer to this shop's store may go; it has waited for so many seconds already."""
+        delay = min(self._delay(shop_id), LONGEST - waited)
+        if delay <= 0 or self._held == MOST:
             return
         self._held += 1
         try:
@@ -46,9 +46,9 @@ class Brake:
         finally:
             self._held -= 1
 
-    def _delay(self, shop_id: int | None) -> float:
+    def _delay(self, shop_id: int) -> float:
         now = self._clock()
-        if shop_id is None or self._others_at <= now - MEANWHILE or not self._recent.busy(shop_id):
+        if self._others_at <= now - MEANWHILE or not self._recent.busy(shop_id):
             return 0.0
         at = min(max(self._next.get(shop_id, now), now), now + LONGEST)
         self._next[shop_id] = at + 1 / PACE

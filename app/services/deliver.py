@@ -118,6 +118,7 @@ class Deliverer:
         self._settled_last = settles
         if left or (claims if settles else moved >= IN_A_STEP):
             self._precedence.want(Clerk.DELIVERS)
+            return moved or 1  # a claim in vain, with answers that wait
         return moved
 
     def _parted(self) -> tuple[list[int], list[int]]:
@@ -265,10 +266,9 @@ class Deliverer:
 
     def _settle_others(self) -> int:
         """What waits behind them does not have to wait for the steps of busy shops."""
-        finished = self.caller.finished()
-        busy = self._precedence.recent.busy
-        self.caller.give_back([call for call in finished if busy(call.target.shop_id)])
-        return self._settle_all([call for call in finished if not busy(call.target.shop_id)])
+        of_busy, of_others = self._precedence.of_whom(self.caller.finished(), lambda call: call.target.shop_id)
+        self.caller.give_back(of_busy)
+        return self._settle_all(of_others)
 
     def _settle_all(self, finished: Sequence[Call]) -> int:
         settled = 0

@@ -33,6 +33,10 @@ LARGEST_BATCH = 256
 GATHER = 0.001
 
 
+#: How many webhooks there are for which shop; None: for one that their bodies name.
+ByShop = Counter[int | None]
+
+
 class NotStorable(Exception):
     """The webhook could not be committed now; the platform should send it again."""
 
@@ -107,8 +111,8 @@ def _given(kind: TypeEngine[Any], dialect: Dialect) -> Callable[[Any], Any]:
 class Intake:
     """Stores webhooks; one writer, many waiting requests."""
 
-    def __init__(self, db: Database, *, on_stored: Callable[[Counter[int | None]], None] = lambda number: None) -> None:
-        """``on_stored``: told how many were stored for which shop; None: for one that their bodies name."""
+    def __init__(self, db: Database, *, on_stored: Callable[[ByShop], None] = lambda webhooks: None) -> None:
+        """``on_stored``: told what was stored."""
         self._db = db
         self._on_stored = on_stored
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
@@ -210,7 +214,8 @@ class Intake:
                 self._fail(batch, error)
             return
         self._answer(batch, stored)
-        self._on_stored(Counter(each.row["shop_id"] for each in batch))
+        if stored_for := Counter(each.row["shop_id"] for each in batch if each.result == "stored"):
+            self._on_stored(stored_for)
 
     def _fail(self, batch: list[_Waiting], error: Exception) -> None:
         log.error("storing %d webhooks failed", len(batch), exc_info=error)

@@ -20,7 +20,7 @@ WINDOW = 3.0  #: seconds
 MUCH = 500  #: done for a shop in `WINDOW` to twice that, in deliveries: ten orders a second and more
 WEBHOOK = 5  #: deliveries that a webhook counts for: accounted for, or sent to five providers, an order is as much
 MEANWHILE = 2.0  #: seconds from the last work for others, or for the busy, in which more of it is expected
-PATIENCE = 0.2  #: seconds after which a step no longer gives way: others that are always there would leave it nothing
+PATIENCE = 0.1  #: seconds after which a step no longer gives way: others that are always there would leave it nothing
 LOOK = 0.05  #: seconds that a step waits before its clerk looks by itself whether there is anything for others
 
 
@@ -71,7 +71,7 @@ class Recent:
 
 
 class Precedence:
-    """What the two clerks of one worker tell each other."""
+    """What the two clerks of one worker tell each other, and are told by whoever stores webhooks."""
 
     def __init__(self) -> None:
         self.recent = Recent()
@@ -80,19 +80,23 @@ class Precedence:
         self._at_first: set[Clerk] = set()  #: who looks, or works for others
         self._stepping: Clerk | None = None  #: who works for a busy one
         self._stepped: Clerk | None = None  #: who did last
-        self._wanted: dict[Clerk, float] = {}  #: whose step has to wait, and since when
+        self._wanted: dict[Clerk, float] = {}  #: who wants a step, and since when
         self._others_at = self._busy_at = -MEANWHILE  #: by time.monotonic(), when there was work for them last
 
     def crowded(self) -> bool:
         """Whether there is work for busy ones and for others at the same time, so that steps are to be short."""
         return min(self._others_at, self._busy_at) > time.monotonic() - MEANWHILE
 
-    def parted(self, found: Iterable[T], shop: Callable[[T], int | None]) -> tuple[list[T], list[T]]:
-        """What is there to do for busy shops, and for others."""
+    def of_whom(self, found: Iterable[T], shop: Callable[[T], int | None]) -> tuple[list[T], list[T]]:
+        """What is busy shops', and what is others'."""
         parts: tuple[list[T], list[T]] = ([], [])
         for each in found:
             parts[0 if self.recent.busy(shop(each)) else 1].append(each)
-        busy, others = parts
+        return parts
+
+    def parted(self, found: Iterable[T], shop: Callable[[T], int | None]) -> tuple[list[T], list[T]]:
+        """What is there to do for busy shops, and for others; whether there is a crowd goes by it."""
+        busy, others = self.of_whom(found, shop)
         if busy:
             self._busy_at = time.monotonic()
         if others:
@@ -102,8 +106,14 @@ class Precedence:
     def call(self, clerk: Clerk) -> None:
         """There is something for others: in a crowd ``clerk`` rests no longer, and nobody steps until it looked."""
         with self._changed:
+            self._others_at = time.monotonic()
             self._called.add(clerk)
             self._changed.notify_all()
+
+    def at_first(self, clerk: Clerk) -> bool:
+        """Whether it works for others just now."""
+        with self._changed:
+            return clerk in self._at_first
 
     @contextmanager
     def first(self, clerk: Clerk) -> Iterator[None]:

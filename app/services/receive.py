@@ -21,7 +21,6 @@ from sqlalchemy import select
 from app.db import Database
 from app.models import Endpoint, Shop, WebhookState
 from app.services import answers
-from app.services.brake import Brake
 from app.services.intake import Intake, NotStorable
 from app.services.packing import compress
 from connectors.errors import BadSignature
@@ -68,12 +67,9 @@ Row = dict[str, Any]  #: of `Webhook`, still to be stored
 class Receiver:
     """Both webhook routes, without HTTP."""
 
-    def __init__(
-        self, db: Database, intake: Intake, cipher: MultiFernet, shopify_secrets: tuple[str, ...], brake: Brake
-    ) -> None:
+    def __init__(self, db: Database, intake: Intake, cipher: MultiFernet, shopify_secrets: tuple[str, ...]) -> None:
         self._db = db
         self._intake = intake
-        self._brake = brake
         self._cipher = cipher
         self._shopify_secrets = shopify_secrets
         self._shops: dict[str, tuple[float, int]] = {}
@@ -92,10 +88,11 @@ class Receiver:
         judged = self._judge(token, headers, body)
         return judged if isinstance(judged, str) else self._intake.store(judged)
 
-    async def received(self, token: str | None, headers: Mapping[str, str], body: bytes) -> str:
+    async def received(self, token: str | None, headers: Mapping[str, str], body: bytes) -> tuple[str, int | None]:
         """As `receive`, for a task: what could keep its event loop waiting is done in a thread.
 
-        Answers to a store that sends very much may be held back, see `Brake`.
+        Returns:
+            The same; and the shop of what is stored, as far as it is known without the body.
         """
         if len(body) <= QUICK and self._at_hand(token, headers):
             judged = self._judge(token, headers, body)
@@ -104,11 +101,8 @@ class Receiver:
             run = copy_context().run  # what is logged there names the request
             judged = await loop.run_in_executor(self._threads, run, self._judge, token, headers, body)
         if isinstance(judged, str):
-            return judged
-        result = await self._intake.stored(judged)
-        if len(body) <= QUICK:  # a larger one would hold too much memory meanwhile
-            await self._brake.hold(judged["shop_id"])
-        return result
+            return judged, None
+        return await self._intake.stored(judged), judged["shop_id"]
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)

@@ -17,7 +17,8 @@ from a2wsgi import WSGIMiddleware
 from flask import Flask
 
 from app import ids
-from app.services.receive import Receiver
+from app.services.brake import Brake
+from app.services.receive import QUICK, Receiver
 from app.web import refusals
 from app.web.webhooks import REFUSALS, Told
 
@@ -48,6 +49,7 @@ class Front:
 
     def __init__(self, app: Flask) -> None:
         self._receiver: Receiver = app.extensions["receiver"]
+        self._brake: Brake = app.extensions["brake"]
         self._longest: int = app.config["MAX_CONTENT_LENGTH"]
         self._flask: Any = WSGIMiddleware(app.wsgi_app, workers=THREADS)  # type: ignore[arg-type]
         self._held = 0
@@ -112,12 +114,15 @@ class Front:
 
     async def _answer(self, token: str | None, headers: Headers, body: bytes, send: Send) -> None:
         told = Told(token, _texts(headers), body)
+        shop_id = None
         try:
-            told.result = await self._receiver.received(token, told.headers, body)
+            told.result, shop_id = await self._receiver.received(token, told.headers, body)
         except REFUSALS as error:
             told.refuse(error)
             refusals.tally(_ENDPOINTS[token is None], told.status)
-        told.count()
+        seconds = told.count()
+        if shop_id is not None and len(body) <= QUICK:  # a larger one would take much memory meanwhile
+            await self._brake.hold(shop_id, seconds)
         await _say(send, told.status, told.body, told.answer_headers)
 
     async def _hand_over(self, scope: Scope, body: bytes | None, send: Send) -> None:

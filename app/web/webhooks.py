@@ -81,9 +81,12 @@ class Told:
             case _:
                 self.result, self.status = "not storable now", 503
 
-    def count(self) -> None:
+    def count(self) -> float:
+        """Returns: seconds that it took."""
+        seconds = time.perf_counter() - self._started
         _count(self.platform, _topic(self.headers), self.result).inc()
-        WEBHOOK_SECONDS.observe(time.perf_counter() - self._started)
+        WEBHOOK_SECONDS.observe(seconds)
+        return seconds
 
     @property
     def body(self) -> bytes:

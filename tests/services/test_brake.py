@@ -62,17 +62,31 @@ def test_no_answer_is_held_back_for_long(brake: Brake, clock: Clock) -> None:
 def test_no_more_answers_are_held_back_at_a_time_than_may_be(brake: Brake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(brake_module, "MOST", 3)
     loop = asyncio.new_event_loop()
-    answers = [loop.create_task(brake.hold(BUSY)) for _ in range(6)]
+    answers = [loop.create_task(brake.hold(BUSY, 0.0)) for _ in range(6)]
     loop.run_until_complete(asyncio.sleep(0))
     assert [each.done() for each in answers] == [True, False, False, False, True, True]
     answers[1].cancel()  # who hangs up makes room
     loop.run_until_complete(asyncio.sleep(0))
-    another = loop.create_task(brake.hold(BUSY))
+    another = loop.create_task(brake.hold(BUSY, 0.0))
     loop.run_until_complete(asyncio.sleep(0))
     assert not another.done()
     loop.run_until_complete(asyncio.wait([another, *answers[2:]]))
     assert brake._held == 0
     loop.close()
+
+
+def test_what_was_long_in_being_stored_is_not_held_back_as_well(brake: Brake, monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        held.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    for _ in range(20):
+        brake._delay(BUSY)
+    for waited in (0.0, LONGEST - 0.1, LONGEST, 4.6):
+        asyncio.run(brake.hold(BUSY, waited))
+    assert held == pytest.approx([20 / PACE, 0.1])
 
 
 def test_without_others_nobody_is_held_back(clock: Clock) -> None:
@@ -93,13 +107,6 @@ def test_who_sent_very_much_long_ago_is_not_held_back(brake: Brake, clock: Clock
     clock.now += 2 * WINDOW
     assert not brake.stored({BUSY: 1, OTHER: 1})
     assert [brake._delay(BUSY) for _ in range(2)] == [0.0] * 2
-
-
-def test_webhooks_that_name_no_shop_may_be_of_many_and_are_not_held_back(clock: Clock) -> None:
-    brake = Brake(clock)
-    brake.stored({None: VERY_MANY})
-    brake.stored({OTHER: 1})
-    assert [brake._delay(None) for _ in range(2)] == [0.0] * 2
 
 
 def test_who_is_held_to_the_pace_still_counts_as_sending_very_much() -> None:

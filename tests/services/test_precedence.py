@@ -9,7 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 
 import pytest
@@ -20,7 +20,7 @@ from app.models import Attempt, Delivery, Event
 from app.services import account, deliver, precedence
 from app.services.account import BATCH
 from app.services.calls import Call
-from app.services.deliver import Deliverer
+from app.services.deliver import Claimed, Deliverer
 from app.services.precedence import MUCH, PATIENCE, WINDOW, Clerk, Precedence, Recent
 from tests.bodies import woocommerce_order
 from tests.rig import Rig
@@ -86,6 +86,18 @@ def test_for_whom_much_was_done_of_late_is_busy_for_one_to_two_windows() -> None
     assert not recent.busy(1)
 
 
+def test_what_was_done_in_the_window_before_counts_too() -> None:
+    clock = Clock()
+    recent = Recent(clock)
+    recent.note({1: MUCH})
+    clock.now += WINDOW
+    assert not recent.busy(1)
+    recent.note({1: 1})
+    assert recent.busy(1)
+    clock.now += WINDOW
+    assert not recent.busy(1)
+
+
 def test_what_was_done_long_ago_counts_no_more_however_long_nobody_asked() -> None:
     clock = Clock()
     recent = Recent(clock)
@@ -125,7 +137,37 @@ def test_one_clerk_at_a_time_steps_for_a_busy_one() -> None:
     found = crowd()
     with beside(lambda: found.step(ACCOUNTS)):
         assert not steps(found)
+        assert not steps(found)  # who was refused did not end the other's
     assert steps(found)
+
+
+@pytest.mark.parametrize("ends", ["step", "first", "waive"])
+def test_who_waits_for_a_step_has_it_at_once_when_nothing_is_in_its_way(
+    monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    monkeypatch.setattr(precedence, "LOOK", 8.0)
+    monkeypatch.setattr(precedence, "PATIENCE", 60.0)
+    found = crowd()
+    if ends == "waive":
+        found.want(ACCOUNTS)
+        found._stepped = DELIVERS
+    contexts = {"step": found.step, "first": found.first, "waive": nullcontext}
+    entered, leave = threading.Event(), threading.Event()
+
+    def stay() -> None:
+        with contexts[ends](ACCOUNTS):
+            entered.set()
+            leave.wait(10)
+        if ends == "waive":
+            found.waive(ACCOUNTS)
+
+    other = threading.Thread(target=stay)
+    other.start()
+    assert entered.wait(10)
+    threading.Timer(0.2, leave.set).start()
+    assert took(lambda: steps(found)) < 6.0
+    other.join()
+    assert found._wanted == {}
 
 
 def test_clerks_step_by_turns_where_both_want_to() -> None:
@@ -423,13 +465,17 @@ def test_others_are_claimed_for_before_busy_ones_which_have_a_step_a_round(rig: 
 def test_a_busy_one_s_steps_settle_and_claim_by_turns(rig: Rig, sending: tuple[int, int]) -> None:
     busy, _ = sending
     before = len(sent_to(rig))
-    came = []
+    did = []
     for first in range(100, 500, 100):
-        stored(rig, busy, first, 1)
+        stored(rig, busy, first, 1)  # for two destinations
         rig.account()
+        back = all_back(rig.deliverer)[busy]
         rig.deliverer.work()
-        came.append((len(sent_to(rig)) - before, all_back(rig.deliverer)[busy]))
-    assert came == [(1, 1), (1, 0), (3, 1), (3, 0)]  # one more order each time, for two destinations
+        now = len(sent_to(rig))
+        did.append((now > before, all_back(rig.deliverer)[busy] - back))
+        before = now
+    claims, settles = (True, 1), (False, -1)
+    assert did == [claims, settles, claims, settles]
     rig.work()
     assert {each["state"] for each in rig.deliveries()} <= {"delivered", "skipped"}
     assert rig.violations() == []
@@ -570,21 +616,84 @@ def test_a_server_tells_its_worker_of_webhooks_for_others_beside_a_busy_shop(
     worker._deliverer.close()
 
 
-def test_who_delivers_is_called_where_something_is_owed_to_others(rig: Rig, merchants: tuple[int, int]) -> None:
-    _, other = merchants
-    shared = rig.accountant._precedence
-    stored(rig, other, 1, 1)
-    rig.account()
-    assert shared._called == set()  # it reports to nobody
+def test_who_delivers_is_called_where_something_is_owed_to_others_beside_a_busy_one(
+    rig: Rig, merchants: tuple[int, int]
+) -> None:
+    busy, other = merchants
+    worker = factory.create_worker(dataclasses.replace(rig.parts, hints=None))
+    worker._accountant._precedence = worker._deliverer._precedence = shared = rig.accountant._precedence
+    worker._precedence = shared
+
+    def called(shop: int, order: int) -> set[Clerk]:
+        shared._called.clear()
+        stored(rig, shop, order, 1)
+        worker._accountant.work()
+        return set(shared._called)
+
     rig.switch_on(other, "seeka")
-    stored(rig, other, 2, 1)
+    rig.switch_on(busy, "seeka")
+    assert called(other, 1) == set()
+    stored(rig, busy, 1, 13)
     rig.account()
-    assert shared._called == {DELIVERS}
-    rig.deliverer.work()
-    assert shared._called == set()
-    stored(rig, other, 3, 1)
-    rig.accountant.work()
-    assert shared._called == {DELIVERS}
+    assert called(other, 2) == set()  # the busy one has nothing to do
+    stored(rig, busy, 30, 1)
+    assert called(other, 3) == {DELIVERS}
+    assert called(busy, 20) == set()
+    rig.switch_on(other, "seeka", mode="off")
+    stored(rig, busy, 40, 1)
+    assert called(other, 4) == set()  # it reports to nobody
+    worker._deliverer.close()
+
+
+def test_an_answer_is_settled_once_whoever_becomes_busy_meanwhile(
+    rig: Rig, sending: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, other = sending
+    for number in (100, 101):
+        stored(rig, other, number, 1)
+        rig.account()
+        rig.deliverer.work()
+        assert all_back(rig.deliverer) == {other: 2}
+        answers = itertools.cycle([bool(number % 2), not number % 2])
+        with monkeypatch.context() as patch:
+            patch.setattr(rig.deliverer._precedence.recent, "busy", lambda shop, answers=answers: next(answers))
+            assert rig.deliverer._settle_others() == 1
+        rig.work()
+        assert rig.deliverer.caller.room() == rig.deliverer.caller.size
+    assert {each["state"] for each in rig.deliveries()} == {"delivered"}
+    assert rig.violations() == []
+
+
+def test_who_claims_in_vain_does_not_rest_over_answers_that_wait(
+    rig: Rig, sending: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy, _ = sending
+    wanted = rig.deliverer._precedence._wanted
+    stored(rig, busy, 100, 1)
+    rig.account()
+    assert rig.deliverer.work() == 1
+    assert all_back(rig.deliverer) == {busy: 1}
+    rig.deliverer._settled_last = True
+    monkeypatch.setattr(rig.deliverer, "_claim_next", lambda due, step: Claimed(0, (), set()))  # the budget is used up
+    assert rig.deliverer.work() == 1
+    assert (all_back(rig.deliverer), DELIVERS in wanted) == ({busy: 1}, True)
+    assert rig.deliverer.work() == 1
+    assert all_back(rig.deliverer) == {}
+    assert rig.deliverer.work() == 0
+    assert DELIVERS not in wanted
+
+
+def test_who_delivers_wants_another_step_while_there_is_more_to_do(rig: Rig, sending: tuple[int, int]) -> None:
+    busy, _ = sending
+    stored(rig, busy, 100, 1)
+    rig.account()
+    did = []
+    for _ in range(6):
+        rig.deliverer.work()
+        all_back(rig.deliverer)
+        did.append(DELIVERS in rig.deliverer._precedence._wanted)
+    # It claims, settles, claims for the other destination, settles, and there is no more.
+    assert did == [True, True, True, False, False, False]
 
 
 def test_a_clerk_goes_on_after_a_step_that_was_full(rig: Rig, merchants: tuple[int, int]) -> None:
@@ -600,3 +709,9 @@ def test_a_clerk_goes_on_after_a_step_that_was_full(rig: Rig, merchants: tuple[i
     assert set(shared._wanted) == set()
     assert rig.accountant.work() == 0
     assert set(shared._wanted) == set()
+    third = rig.shop("woocommerce", "https://busy-too.example")
+    shared.recent.note({third: 61})
+    for shop in (busy, third):
+        stored(rig, shop, 200, 1)
+    assert rig.accountant.work() == 1
+    assert set(shared._wanted) == {ACCOUNTS}  # for the other busy one
