@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 
-from app.services.precedence import MEANWHILE, WEBHOOK, Recent
+from app.services.precedence import WEBHOOK, Recent
 
 PACE = 50.0  #: webhooks of such a store in a second; no provider takes as many orders of one merchant
 LONGEST = 0.5  #: seconds from a webhook to an answer that is held back; Shopify waits for five, WooCommerce for longer
@@ -23,17 +23,13 @@ class Brake:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._recent = Recent(clock)
-        self._others_at = clock() - MEANWHILE  #: when others sent last, beside one that sends very much
         self._next: dict[int, float] = {}  #: by shop: when its next answer may go
         self._held = 0
 
     def stored(self, webhooks: Mapping[int | None, int]) -> bool:
         """So many were stored for these shops; return whether some are for others than one that sends very much."""
         self._recent.note({shop_id: WEBHOOK * number for shop_id, number in webhooks.items()})
-        others = self._recent.beside(webhooks)
-        if others:
-            self._others_at = self._clock()
-        return others
+        return self._recent.beside(webhooks)
 
     async def hold(self, shop_id: int, waited: float) -> None:
         """Wait until an answer to this shop's store may go; it has waited for so many seconds already."""
@@ -48,7 +44,7 @@ class Brake:
 
     def _delay(self, shop_id: int) -> float:
         now = self._clock()
-        if self._others_at <= now - MEANWHILE or not self._recent.busy(shop_id):
+        if not (self._recent.busy(shop_id) and self._recent.others()):
             return 0.0
         at = min(max(self._next.get(shop_id, now), now), now + LONGEST)
         self._next[shop_id] = at + 1 / PACE

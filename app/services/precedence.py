@@ -39,6 +39,7 @@ class Recent:
         self._began = clock()
         self._now: Counter[int | None] = Counter()
         self._before: Counter[int | None] = Counter()
+        self._known: set[int | None] = set()
         self._busy: set[int | None] = set()
         self._guard = threading.Lock()
 
@@ -47,6 +48,7 @@ class Recent:
         with self._guard:
             self._turn()
             self._now.update(done)
+            self._known.update(done)
             self._busy |= {shop for shop in done if self._now[shop] + self._before[shop] > MUCH}
 
     def busy(self, shop_id: int | None) -> bool:
@@ -60,12 +62,19 @@ class Recent:
             self._turn()
             return bool(self._busy) and not self._busy.issuperset(shops)
 
+    def others(self) -> bool:
+        """Whether anything was done for anybody who is not busy."""
+        with self._guard:
+            self._turn()
+            return self._known > self._busy
+
     def _turn(self) -> None:
         passed = self._clock() - self._began
         if passed < WINDOW:
             return
         self._before = self._now if passed < 2 * WINDOW else Counter()
         self._now = Counter()
+        self._known = set(self._before)
         self._busy = {shop for shop, done in self._before.items() if done > MUCH}
         self._began = self._clock()
 
