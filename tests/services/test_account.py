@@ -129,7 +129,7 @@ def test_an_error_object_lets_the_connection_be_checked_at_once(rig: Rig, shop: 
 
 def test_what_an_installation_says_of_a_shop_outlives_an_order_that_was_read_before_it(rig: Rig, shop: int) -> None:
     order(rig, shop)
-    reads = rig.accountant._read([shop])
+    reads = rig.accountant._read([shop], account.BATCH)
     with rig.db.write() as session:
         session.get_one(Shop, shop).settings = {"facts": {"timezone": "Europe/Copenhagen"}, "names": {}}
     rig.accountant._write(reads)

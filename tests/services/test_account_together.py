@@ -17,7 +17,7 @@ from sqlalchemy.exc import DataError, IntegrityError, OperationalError, Programm
 from app.db import Database
 from app.models import Connection, ConnectionState, Event, Ledger, Shop, Webhook
 from app.services import books
-from app.services.account import Accountant
+from app.services.account import BATCH, Accountant
 from app.services.books import Books
 from app.services.page import Page
 from app.services.route import Router
@@ -254,7 +254,7 @@ def test_two_workers_that_meet_a_new_order_at_once_end_in_one_ledger(
         rig.switch_on(shop, "sprii")
         order(rig, shop, paid=False, status="pending")
         order(rig, shop, minute=1)
-        first, second = rig.accountant._read([shop])
+        first, second = rig.accountant._read([shop], BATCH)
         other = Accountant(Database(rig.config.database_url).of_clerks(), Router(rig.parts.vault))
         meanwhile: list[Callable[[], None]] = [lambda: other._settle([second])]
         close = Books.close
