@@ -224,6 +224,15 @@ def test_nobody_steps_before_whoever_is_called_has_looked_but_not_for_ever(
     assert steps(found)
 
 
+def test_a_call_beside_a_busy_one_makes_a_crowd_before_anybody_has_looked() -> None:
+    found = Precedence()
+    found.recent.note({1: MUCH + 1})
+    parted(found, 1)
+    assert not found.crowded()
+    found.call(ACCOUNTS)
+    assert found.crowded()
+
+
 def test_whoever_was_called_is_not_waited_for_without_a_crowd() -> None:
     found = Precedence()
     found.call(ACCOUNTS)
@@ -694,6 +703,17 @@ def test_who_delivers_wants_another_step_while_there_is_more_to_do(rig: Rig, sen
         did.append(DELIVERS in rig.deliverer._precedence._wanted)
     # It claims, settles, claims for the other destination, settles, and there is no more.
     assert did == [True, True, True, False, False, False]
+
+
+def test_who_has_nothing_to_deliver_wants_no_step(
+    rig: Rig, sending: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = rig.deliverer._precedence
+    for crowded in (True, False):
+        monkeypatch.setattr(shared, "crowded", lambda crowded=crowded: crowded)
+        shared.want(DELIVERS)
+        assert rig.deliverer.work() == 0
+        assert DELIVERS not in shared._wanted
 
 
 def test_a_clerk_goes_on_after_a_step_that_was_full(rig: Rig, merchants: tuple[int, int]) -> None:
