@@ -128,6 +128,14 @@ def test_an_answer_is_held_back_only_when_its_webhook_is_stored(
     monkeypatch.setattr(front, "QUICK", 1)
     assert ask(made, b"ab", headers=proven(b"ab", "third"))[:2] == (200, b'{"status":"stored"}\n')
     assert len(held) == 1
+    waited: list[float] = []
+
+    async def hold(_shop_id: int, seconds: float) -> None:
+        waited.append(seconds)
+
+    monkeypatch.setattr(made._brake, "hold", hold)
+    ask(made, b"a", headers=proven(b"a", "fourth"))
+    assert [each > 0 for each in waited] == [True]  # as long as storing took
 
 
 def test_who_hangs_up_in_the_middle_stores_nothing(rig: Rig, made: front.Front) -> None:
