@@ -17,6 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from app import factory
+from app.collector import collect_seldom
 from app.factory import Parts
 from app.services.errors import Failed
 
@@ -40,6 +41,7 @@ def serve(parts: Parts, *, host: str, port: int, with_worker: bool, tell: Callab
     bound = _listen(host, port)
     server = _Server(_config(app), worker.stop if worker else lambda: None)
     _stop_on_signals()
+    collect_seldom()
     if worker:
         worker.start()
     url = f"http://{f'[{host}]' if ':' in host else host}:{bound.getsockname()[1]}"
@@ -179,6 +181,7 @@ def work(parts: Parts, *, host: str, port: int | None, tell: Callable[[str], Non
     worker = factory.create_worker(parts)
     watched = _watched(parts, host, port) if port is not None else None
     _stop_on_signals()
+    collect_seldom()
     worker.start()
     tell(f"http://{host}:{watched.server_port}" if watched else "")
     try:

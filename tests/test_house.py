@@ -14,8 +14,9 @@ OURS = ("app", "connectors", "mappings")
 ALLOWED: dict[str, tuple[str, ...]] = {
     "connectors": ("connectors",),
     "mappings": ("mappings",),
-    "app.providers": ("app.providers",),
+    "app.providers": ("app.providers", "app.collector"),
     "app.simulators": ("app.simulators",),
+    "app.collector": (),
     "app.db": (),
     "app.hints": (),
     "app.ids": (),
@@ -38,7 +39,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         *("app.web", "app.worker", "app.services", "app.db", "app.hints", "app.logs", "app.config", "app.providers"),
         *("app.reporting", "app.tracing"),
     ),
-    "app.serving": ("app.factory", "app.services.errors"),
+    "app.serving": ("app.factory", "app.services.errors", "app.collector"),
     "app.demo": ("app.factory", "app.services", "app.models", "app.config", "app.providers"),
     "app.console": (),
     "app.commands": (

@@ -19,6 +19,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
+from app.collector import collect_seldom
 from app.providers import http
 from app.providers.exchanges import Result, Threads
 
@@ -40,6 +41,7 @@ def main(transport: str, size: int, allow_private: bool, parent: int) -> None:
         allow_private=allow_private,
     )
     threading.Thread(target=_tell, args=(line, done), daemon=True).start()
+    collect_seldom()
     line.say([])
     while True:
         jobs = line.hear()
