@@ -123,6 +123,7 @@ class Router:
         events: dict[int, list[Told]] = defaultdict(list)
         for each in told:
             events[each.shop.id].append(each)
+        owed.look_ahead(session, told)
         rows: list[Row] = []
         missed: list[tuple[int, str | None, int]] = []
         for on in _switched_on(session, events):

@@ -11,14 +11,15 @@ from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import event, select, text
+from sqlalchemy import event, select, text, update
 from sqlalchemy.exc import DataError, IntegrityError, OperationalError, ProgrammingError
 
 from app.db import Database
-from app.models import Connection, ConnectionState, Event, Ledger, Shop, Webhook
+from app.models import Connection, ConnectionState, Delivery, Event, Ledger, Shop, Webhook
 from app.services import books
 from app.services.account import BATCH, Accountant
 from app.services.books import Books
+from app.services.owed import BEFORE_START
 from app.services.page import Page
 from app.services.route import Router
 from tests.bodies import woocommerce_order
@@ -82,6 +83,27 @@ def test_shops_with_one_webhook_each_share_a_transaction(rig: Rig) -> None:
     assert len(claims) == 1
     with rig.db.read() as session:
         assert sorted(session.scalars(select(Event.shop_id).where(Event.kind == "order.paid"))) == shops
+
+
+def test_whether_shops_were_connected_is_asked_once_for_all(rig: Rig) -> None:
+    """Where orders are older than their shops; an old order of one that was added by hand is sent all the same."""
+    shops = [rig.shop("woocommerce", f"https://store-{number}.example") for number in range(5)]
+    for number, each in enumerate(shops):
+        rig.switch_on(each, "sprii", "gameball")
+        with rig.db.write() as session:
+            session.execute(update(Shop).values(created_at=datetime(2027, 6, 1, tzinfo=UTC)))
+            if number % 2:
+                now = datetime.now(UTC)
+                session.add(Connection(shop_id=each, state=ConnectionState.CONNECTED, scopes=[], installed_at=now))
+        order(rig, each)
+    with statements(rig.db) as told:
+        rig.accountant.work()
+    assert len([each for each in told if "FROM connections" in each]) == 1
+    with rig.db.read() as session:
+        found = session.execute(select(Delivery.shop_id, Delivery.reason).distinct().order_by(Delivery.shop_id)).all()
+    assert [tuple(row) for row in found] == [
+        (each, BEFORE_START if number % 2 else None) for number, each in enumerate(shops)
+    ]
 
 
 def test_shops_that_changed_nothing_share_their_compiled_mappings(rig: Rig) -> None:
