@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+import msgspec
 import requests
 import urllib3.exceptions
 from urllib3 import BaseHTTPResponse
@@ -263,9 +265,16 @@ def _url(base_url: str, request: Request, *, allow_private: bool) -> str:
 def as_sent(value: Any) -> bytes:
     """A payload as it goes out.
 
+    msgspec makes it in a tenth of the time that Python's json takes, but of kinds too that JSON does not have, such as
+    NaN. What does not come back from it as it was is left to Python's.
+
     Raises:
         TypeError, ValueError: it holds what JSON does not have.
     """
+    with suppress(msgspec.MsgspecError, TypeError, ValueError, OverflowError):
+        made = msgspec.json.encode(value)
+        if msgspec.json.decode(made) == value:
+            return made
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode("utf-8", "replace")
 
 

@@ -10,6 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,27 @@ def test_a_call_without_body_has_no_content_type(server: Scripted) -> None:
     server.answers(whole())
     send(server, Request(method="GET", path="/orders"))
     assert b"content-type" not in server.requests[0].lower()
+
+
+@pytest.mark.parametrize(
+    ("value", "sent"),
+    [
+        ({"a": 1, "b": [None, True, 12.5, "ä\u2028\n"]}, '{"a":1,"b":[null,true,12.5,"ä\u2028\\n"]}'),
+        ({"a": 10**30, "b": (1, 2)}, f'{{"a":{10**30},"b":[1,2]}}'),
+        ({"a": "\ud800"}, '{"a":"?"}'),  # half of a character that a store's text was cut in
+    ],
+)
+def test_a_payload_goes_out_as_compact_json(value: Any, sent: str) -> None:
+    assert http.as_sent(value).decode() == sent
+
+
+@pytest.mark.parametrize(
+    "value", [Decimal("1.5"), b"bytes", {1}, datetime(2026, 1, 1, tzinfo=UTC), float("nan"), float("inf"), object()]
+)
+def test_what_json_does_not_have_is_no_payload(value: Any) -> None:
+    for payload in ({"a": value}, {"a": [{"b": value}]}):
+        with pytest.raises((TypeError, ValueError)):
+            http.as_sent(payload)
 
 
 @pytest.mark.parametrize("key", ["", "  ", None, "a\r\nX-Evil: 1", "a b", "schlüssel", "a\x00b"])
