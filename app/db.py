@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,13 @@ def _as_text(value: datetime | None) -> str | None:
         return None
     if value.tzinfo is None:
         raise ValueError("a moment needs a time zone")
-    return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+    return _utc_as_text(value.astimezone(UTC))
+
+
+@lru_cache(256)
+def _utc_as_text(value: datetime) -> str:
+    """The rows of a transaction mostly have the same moments."""
+    return value.replace(tzinfo=None).isoformat(" ", "microseconds")
 
 
 def clock(session: Session) -> datetime:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
@@ -467,6 +468,11 @@ def decimal_text(value: Decimal) -> str:
 
 
 def time_text(value: datetime) -> str:
-    moment = value if value.tzinfo is UTC else value.astimezone(UTC)
+    return _utc_as_text(value.astimezone(UTC))
+
+
+@lru_cache(1024)
+def _utc_as_text(moment: datetime) -> str:
+    """All that is made of one event asks for the same ones."""
     text = moment.isoformat(timespec="milliseconds" if moment.microsecond >= 1000 else "seconds")
     return text.replace("+00:00", "Z")

@@ -101,12 +101,16 @@ def _compile(statement: Insert | Update, dialect: Dialect, names: list[str], sin
 
 def _by_place(values: Values, fixed: Row) -> Callable[[Sequence[Row]], Any]:
     """Carried out for each row, with parameters in the order of ``values``."""
-    return lambda rows: [
-        tuple(
-            [fixed[name] if name in fixed else row[name] if take is None else take(row[name]) for name, take in values]
-        )
-        for row in rows
-    ]
+    names = [name for name, _ in values]
+    taken = [(place, take) for place, (name, take) in enumerate(values) if take and name not in fixed]
+
+    def parameters(row: Row) -> tuple[Any, ...]:
+        given = [*map({**fixed, **row}.__getitem__, names)]
+        for place, take in taken:
+            given[place] = take(given[place])
+        return tuple(given)
+
+    return lambda rows: [parameters(row) for row in rows]
 
 
 def _by_name(values: Values, fixed: Row) -> Callable[[Sequence[Row]], Any]:
