@@ -64,7 +64,9 @@ def _given() -> Namespace:
     asked.add_argument(
         "--burst-connections", type=int, default=fair.CONNECTIONS, help="fair: its webhooks that may wait for an answer"
     )
-    asked.add_argument("--limit-factor", default=FACTOR, help="fair: providers' limits times this; 1: as they are")
+    asked.add_argument(
+        "--limit-factor", default="1", help=f"fair: providers' limits times this, such as {FACTOR} to scale them away"
+    )
     return asked.parse_args()
 
 

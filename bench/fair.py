@@ -15,7 +15,7 @@ from bench import burst, systems
 from bench.answering import CALLS
 from bench.burst import Burst
 from bench.deliver import ROUNDS, WARM, Trial
-from bench.systems import FACTOR, MERCHANTS, Missing, System
+from bench.systems import MERCHANTS, Missing, System
 from bench.turns import Providers, Round, Unfinished, play
 
 BURST = 3_000  #: orders of the one merchant
@@ -31,13 +31,13 @@ Figures = dict[str, float | Exception]
 def run(
     orders: int = BURST,
     rounds: int = ROUNDS,
-    factor: str = FACTOR,
+    factor: str = "1",
     rate: float = 0.0,
     connections: int = CONNECTIONS,
 ) -> Figures:
     """
     Args:
-        factor: scales the providers' limits: 1 leaves them as they are in earnest.
+        factor: scales the providers' limits; as it comes they are as they are in earnest, where nothing may scale them.
         rate: orders/s of the burst; 0: as fast as answers come.
         connections: over which the burst is sent: so many webhooks at a time wait for an answer.
     """
