@@ -20,7 +20,7 @@ from bench.turns import Providers, Round, Unfinished, play
 
 BURST = 3_000  #: orders of the one merchant
 RATE = 4.0  #: orders/s of all the others together
-SECONDS = 12.0
+SECONDS = 40.0  #: of a burst that lasts for minutes; its first moments are always the worst
 CONNECTIONS = 16  #: of the burst
 _FIRST = 900_000_000  #: number of the first burst's first order
 _APART = 3_000_000  #: what is told before the next round's has numbers below it
