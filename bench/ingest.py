@@ -6,7 +6,6 @@ a write-ahead log as ours and once as SQLite comes, and a bare Flask route on ou
 
 from __future__ import annotations
 
-import os
 import statistics
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from app.services import configure
 from bench import machine
 from bench.load import DOMAIN
 from bench.ports import free_port
+from bench.systems import postgresql
 
 ROUNDS = 3
 SECONDS = 4.0
@@ -36,11 +36,8 @@ def run(*, worker: bool = False) -> Figures:
 
 
 def on_postgresql() -> Figures:
-    """On the empty database that ``BENCH_DATABASE_URL`` names; both put their tables into it."""
-    url = os.environ.get("BENCH_DATABASE_URL")
-    if not url:
-        return {}
-    with tempfile.TemporaryDirectory(prefix="tillwire-bench-") as folder:
+    """On a database of their own; both put their tables into it."""
+    with tempfile.TemporaryDirectory(prefix="tillwire-bench-") as folder, postgresql() as url:
         return _run(machine.environment(Path(folder), DATABASE_URL=url), worker=False)
 
 

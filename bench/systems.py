@@ -136,7 +136,7 @@ def embedded(providers: str, *, factor: str = FACTOR, events: int = 0) -> Iterat
 @contextmanager
 def distributed(providers: str, workers: int, redis_server: Redis, *, factor: str = FACTOR) -> Iterator[System]:
     """Tillwire as a web process and so many workers, on PostgreSQL and the broker."""
-    with tempfile.TemporaryDirectory(prefix="tillwire-bench-") as folder, _postgresql() as url, ExitStack() as stack:
+    with tempfile.TemporaryDirectory(prefix="tillwire-bench-") as folder, postgresql() as url, ExitStack() as stack:
         settings = _settings(Path(folder), providers, factor) | {
             "DATABASE_URL": url,
             "BROKER_URL": f"{redis_server[0]}/0",
@@ -155,7 +155,7 @@ def distributed(providers: str, workers: int, redis_server: Redis, *, factor: st
 @contextmanager
 def classic(providers: str, concurrency: int, redis_server: Redis) -> Iterator[System]:
     """The classic app: gunicorn, and Celery's prefork pool of so many processes, on PostgreSQL and Redis."""
-    with tempfile.TemporaryDirectory(prefix="tillwire-bench-") as folder, _postgresql() as url:
+    with tempfile.TemporaryDirectory(prefix="tillwire-bench-") as folder, postgresql() as url:
         settings = machine.environment(
             Path(folder), DATABASE_URL=url, BROKER_URL=f"{redis_server[0]}/1", PROVIDERS_URL=providers
         )
@@ -214,7 +214,8 @@ def _settings(folder: Path, providers: str, factor: str) -> dict[str, str]:
 
 
 @contextmanager
-def _postgresql() -> Iterator[str]:
+def postgresql() -> Iterator[str]:
+    """The address of an empty database."""
     with ExitStack() as stack:
         try:
             url = stack.enter_context(shared_database())
