@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -14,6 +15,7 @@ from selenium.webdriver.remote.webdriver import WebDriver
 
 from app.db import Database
 from app.hints import answers
+from app.services.intake import Intake
 from tests.browser import Browsers, NoBrowser
 from tests.databases import BROKER, CHOSEN, KINDS, POSTGRESQL, SQLITE, Databases, NoPostgres, admin, bare
 from tests.rig import Rig
@@ -59,6 +61,24 @@ def certificates() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(httpx, "create_ssl_context", cache(httpx.create_ssl_context))
         yield
+
+
+@pytest.fixture(autouse=True)
+def no_intake_outlives_its_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Each app has a thread that stores webhooks. Left behind, it complains that its database is gone: in the log of
+    whatever test runs then."""
+    made: list[Intake] = []
+    begin = Intake.__init__
+
+    def noted(self: Intake, *given: Any, **named: Any) -> None:
+        begin(self, *given, **named)
+        made.append(self)
+
+    monkeypatch.setattr(Intake, "__init__", noted)
+    yield
+    for each in made:
+        each._counts._waiting.clear()
+        each.close()
 
 
 @pytest.fixture
