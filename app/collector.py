@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import gc
 
-OFTEN = 20_000  #: objects more than before until the youngest are walked through; some megabytes at most
+OFTEN = 20_000  #: objects more than before until the youngest are walked through
+OLDER = 5  #: such walks until those are that outlived one; and of these, until all are that came after the start
 
 
 def collect_seldom() -> None:
     """To be called once all is loaded, which is left out from now on, for it stays."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(OFTEN, 20, 20)
+    gc.collect()  # what is left out does not count either when it asks how much has become old since
+    gc.set_threshold(OFTEN, OLDER, OLDER)

@@ -8,7 +8,7 @@ import sys
 TRIED = """
 import gc
 import weakref
-from app.collector import OFTEN, collect_seldom
+from app.collector import OFTEN, OLDER, collect_seldom
 
 class Circle:
     pass
@@ -27,6 +27,22 @@ kept = [[] for _ in range(OFTEN // 2)]
 assert left() is not None, "so few new objects are not worth a walk"
 kept += [[] for _ in range(OFTEN)]
 assert left() is None, "what only refers to itself was not found"
+
+class Old(Circle):
+    pass
+
+old = Old()
+old.itself = old
+gc.collect(0)
+gc.collect(1)  # it is among those that outlived two walks now
+left = weakref.ref(old)
+del old
+walks = 0
+while left() is not None and walks < (OLDER + 2) ** 2:
+    kept = [[] for _ in range(OFTEN + OFTEN // 2)]
+    walks += 1
+assert left() is None, "what lived for a while and then referred to itself alone was not found"
+assert walks > OLDER, "all is walked through too often"
 """
 
 

@@ -265,13 +265,13 @@ def _url(base_url: str, request: Request, *, allow_private: bool) -> str:
 def as_sent(value: Any) -> bytes:
     """A payload as it goes out.
 
-    msgspec makes it in a tenth of the time that Python's json takes, but of kinds too that JSON does not have, such as
-    NaN. What does not come back from it as it was is left to Python's.
+    msgspec makes it in half the time that Python's json takes, the look at it included, but of kinds too that JSON does
+    not have, such as NaN. What does not come back from it as it was is left to Python's.
 
     Raises:
         TypeError, ValueError: it holds what JSON does not have.
     """
-    with suppress(msgspec.MsgspecError, TypeError, ValueError, OverflowError):
+    with suppress(msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError):
         made = msgspec.json.encode(value)
         if msgspec.json.decode(made) == value:
             return made

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 
 from app.services.precedence import WEBHOOK, Recent
 
-PACE = 25.0  #: webhooks of such a store in a second; no provider takes as many single orders of one merchant for long
+PACE = 25.0  #: webhooks of such a store in a second; most providers take fewer of one merchant
 LONGEST = 1.0  #: seconds from a webhook to an answer that is held back; Shopify waits for five, WooCommerce for longer
 MOST = 200  #: answers held back at a time, for each holds a connection
 

@@ -105,7 +105,7 @@ def _by_place(values: Values, fixed: Row) -> Callable[[Sequence[Row]], Any]:
     taken = [(place, take) for place, (name, take) in enumerate(values) if take and name not in fixed]
 
     def parameters(row: Row) -> tuple[Any, ...]:
-        given = [*map({**fixed, **row}.__getitem__, names)]
+        given = [*map({**row, **fixed}.__getitem__, names)]
         for place, take in taken:
             given[place] = take(given[place])
         return tuple(given)

@@ -17,7 +17,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 WINDOW = 3.0  #: seconds
-MUCH = 350  #: done for a shop in `WINDOW` to twice that, in deliveries: seven orders a second and more
+MUCH = 300  #: done for a shop in `WINDOW` to twice that, in deliveries: six orders a second and more
 WEBHOOK = 5  #: deliveries that a webhook counts for: accounted for, or sent to five providers, an order is as much
 MEANWHILE = 2.0  #: seconds from the last work for others, or for the busy, in which more of it is expected
 PATIENCE = 0.1  #: seconds after which a step no longer gives way: others that are always there would leave it nothing

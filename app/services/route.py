@@ -123,10 +123,11 @@ class Router:
         events: dict[int, list[Told]] = defaultdict(list)
         for each in told:
             events[each.shop.id].append(each)
-        owed.look_ahead(session, told)
+        destinations = _switched_on(session, events)
+        owed.look_ahead(session, [each for on in destinations for each in events[on.shop_id]])
         rows: list[Row] = []
         missed: list[tuple[int, str | None, int]] = []
-        for on in _switched_on(session, events):
+        for on in destinations:
             event = events[on.shop_id][0]
             try:
                 held = _still_held(session, on)

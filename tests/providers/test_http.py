@@ -114,6 +114,14 @@ def test_a_payload_goes_out_as_compact_json(value: Any, sent: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "value",
+    [0.00001, 1e-7, 1e16, 1.5e300, 0.1, -0.0, 2**63, 2**64, -(2**63), "\x00\x1f\x7f\U0001f600", {1: 2, "k": []}],
+)
+def test_a_payload_means_what_pythons_own_json_would_write(value: Any) -> None:
+    assert json.loads(http.as_sent({"a": value})) == json.loads(json.dumps({"a": value}))
+
+
+@pytest.mark.parametrize(
     "value", [Decimal("1.5"), b"bytes", {1}, datetime(2026, 1, 1, tzinfo=UTC), float("nan"), float("inf"), object()]
 )
 def test_what_json_does_not_have_is_no_payload(value: Any) -> None:
