@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
+
+import pytest
+
+from app import serving
+from app.providers import calling
+from tests.rig import Rig
 
 TRIED = """
 import gc
@@ -49,3 +56,36 @@ assert walks > OLDER, "all is walked through too often"
 def test_the_collector_looks_seldom_and_only_at_what_is_new() -> None:
     ended = subprocess.run([sys.executable, "-c", TRIED], capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
+
+
+class Asked(Exception):
+    """The collector was told."""
+
+
+def asked() -> None:
+    raise Asked
+
+
+def test_who_serves_and_who_works_tell_the_collector_before_the_work_begins(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "collect_seldom", asked)
+    monkeypatch.setattr(serving, "_stop_on_signals", lambda: None)
+    monkeypatch.setattr(serving.factory, "create_worker", lambda parts: None)
+    monkeypatch.setattr(serving, "_listen", lambda host, port: None)
+    with pytest.raises(Asked):
+        serving.serve(rig.parts, host="127.0.0.1", port=0, with_worker=False, tell=lambda url, text: None)
+    with pytest.raises(Asked):
+        serving.work(rig.parts, host="127.0.0.1", port=None, tell=lambda url: None)
+
+
+def test_who_makes_the_calls_tells_it_before_it_takes_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing(*_: Any, **__: Any) -> None: ...
+
+    monkeypatch.setattr(calling, "collect_seldom", asked)
+    monkeypatch.setattr(calling.signal, "signal", nothing)
+    monkeypatch.setattr(calling.logging, "disable", nothing)
+    for name in ("_die_with", "_tell", "_Line", "Connection", "Threads"):
+        monkeypatch.setattr(calling, name, nothing)
+    with pytest.raises(Asked):
+        calling.main("requests", 1, False, 1)

@@ -124,7 +124,7 @@ class Router:
         for each in told:
             events[each.shop.id].append(each)
         destinations = _switched_on(session, events)
-        owed.look_ahead(session, [each for on in destinations for each in events[on.shop_id]])
+        owed.look_ahead(session, (each for shop_id in {on.shop_id for on in destinations} for each in events[shop_id]))
         rows: list[Row] = []
         missed: list[tuple[int, str | None, int]] = []
         for on in destinations:

@@ -130,6 +130,13 @@ def test_what_json_does_not_have_is_no_payload(value: Any) -> None:
             http.as_sent(payload)
 
 
+def test_what_holds_itself_is_no_payload() -> None:
+    payload: dict[str, Any] = {}
+    payload["a"] = [payload]
+    with pytest.raises(ValueError, match="Circular"):
+        http.as_sent(payload)
+
+
 @pytest.mark.parametrize("key", ["", "  ", None, "a\r\nX-Evil: 1", "a b", "schlüssel", "a\x00b"])
 def test_a_key_that_no_header_can_carry_holds_the_destination(server: Scripted, key: str | None) -> None:
     with pytest.raises(Unauthorized, match="the setting api_key"):
